@@ -1,0 +1,114 @@
+"""Numbers into words, in one place: a value and its unit become the text that every format and the narrative shows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from everfix.documents.model import Cell, Unit
+
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CHF": "CHF "}
+NOTHING = "–"
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def show(value: Cell, unit: Unit, *, currency: str = "USD", timezone: str = "UTC") -> str:
+    """Return `value` as a reader sees it, e.g. (0.1234, PERCENT) → "12.3 %"; None is an en dash."""
+    if value is None or value == "":
+        return NOTHING
+    if unit in (Unit.DATE, Unit.DATETIME):
+        return _time(str(value), unit, timezone)
+    if isinstance(value, bool) or unit is Unit.FLAG:
+        return "yes" if value else "no"
+    if isinstance(value, str) or unit is Unit.TEXT:
+        return str(value)
+    return _number(float(value), unit, currency)
+
+
+def _number(number: float, unit: Unit, currency: str) -> str:
+    match unit:
+        case Unit.PERCENT:
+            return f"{_trim(number * 100, 1)} %"
+        case Unit.PROBABILITY:
+            return f"{number * 100:.0f} %"
+        case Unit.MONEY:
+            sign = "-" if round(number) < 0 else ""
+            return f"{sign}{SYMBOLS.get(currency, currency + ' ')}{abs(round(number)):,}"
+        case Unit.SECONDS:
+            return duration(number)
+        case Unit.DAYS:
+            text = _trim(number, 1)
+            return f"{text} day" if text == "1" else f"{text} days"
+        case Unit.COUNT | Unit.SCORE:
+            return f"{round(number):,}"
+        case _:
+            return _trim(number, 2)
+
+
+def _trim(number: float, digits: int) -> str:
+    text = f"{number:,.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def duration(seconds: float) -> str:
+    """Return a duration with its two largest parts: 8040 → "2 h 14 min"."""
+    sign = "-" if seconds < 0 else ""
+    total = abs(round(seconds))
+    if total < MINUTE:
+        return f"{sign}{total} s"
+    if total < HOUR:
+        parts = ((total // MINUTE, "min"), (total % MINUTE, "s"))
+    elif total < DAY:
+        parts = ((total // HOUR, "h"), (total % HOUR // MINUTE, "min"))
+    else:
+        parts = ((total // DAY, "d"), (total % DAY // HOUR, "h"))
+    return sign + " ".join(f"{amount} {name}" for amount, name in parts if amount)
+
+
+def _time(text: str, unit: Unit, timezone: str) -> str:
+    if unit is Unit.DATE:
+        return day(date.fromisoformat(text[:10]))
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(ZoneInfo(timezone))
+    return f"{day(moment.date())}, {moment:%H:%M}"
+
+
+def day(value: date) -> str:
+    """Return a calendar day as "5 Nov 2026"."""
+    return f"{value.day} {value:%b %Y}"
+
+
+def change(value: float | None, previous: float | None) -> float | None:
+    """Return the relative change against `previous` (0.12 = up 12 %); None where there is no base to compare with."""
+    if value is None or previous is None or previous == 0:
+        return None
+    return (value - previous) / abs(previous)
+
+
+FLAT = 0.0005  # within 0.05 % of the prior value a change is shown as flat (reference, section 2.2)
+
+
+def verdict(value: float | None, previous: float | None, better: str | None) -> str:
+    """Return the state of a figure card: `better`, `worse`, `moved` (no good direction stated), `flat`, `new` or `none`."""
+    if value is None or previous is None:
+        return "none"
+    if previous == 0:
+        return "flat" if value == 0 else "new"
+    moved = (value - previous) / abs(previous)
+    if abs(moved) <= FLAT:
+        return "flat"
+    if better is None:
+        return "moved"
+    return "better" if (moved > 0) == (better == "up") else "worse"
+
+
+def change_text(value: float | None, previous: float | None) -> str:
+    """Return the change of a figure as its card shows it: "+12.3 %", "flat", "new", or "" without a previous value."""
+    state = verdict(value, previous, None)
+    if state in ("none", "flat", "new"):
+        return "" if state == "none" else state
+    moved = change(value, previous)
+    assert moved is not None  # noqa: S101 - verdict() said that there is a base
+    return f"{'+' if moved > 0 else '−'}{_trim(abs(moved) * 100, 1)} %"
