@@ -1,0 +1,1 @@
+"""Core: what any server needs; knows nothing of failures or reports."""
