@@ -52,7 +52,8 @@ class Features:
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Features:
         """Rebuild what `to_json` wrote; raises TypeError for a name that is not a feature."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+        kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
+        return cls(**kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,8 @@ def _by_text(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]]
     lines = normalise.lines(failure.message or failure.stacktrace)
     if not any(c.isalnum() for c in title) and not lines:
         said = (failure.message or failure.title or failure.stacktrace).strip()[:200]
-        rule, signature, parts = "error type only" if kind else "nothing to go by", kind or normalise.mask(said) or "empty failure", ["nothing", kind, normalise.mask(said)]
-        return parts, {"rule": rule, "error_type": kind, "signature": signature}
+        rule, signature = "error type only" if kind else "nothing to go by", kind or normalise.mask(said) or "empty failure"
+        return ["nothing", kind, normalise.mask(said)], {"rule": rule, "error_type": kind, "signature": signature}
     if title and lines and lines[0].lower() != title.lower():
         rule, signature = "name and message", title
     elif lines:
