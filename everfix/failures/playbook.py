@@ -1,10 +1,9 @@
 """The built-in playbook: kinds of cause, the words that betray them, and the fixes that usually end them. Data only.
 
-# ruff: noqa: E501 - a table of sentences: one row, one line
-
 `holds` is the share of such fixes expected to hold before the workspace has verified any; it is a prior, not a measurement.
 `fits` is the share of failures of this kind that the fix addresses at all.
 """
+# ruff: noqa: E501 - a table of sentences: one row, one line
 
 from __future__ import annotations
 
