@@ -72,7 +72,7 @@ def test_an_export_of_jira() -> None:
     assert not rejects
     assert first == {
         "external_id": "SHOP-4711",
-        "source": "custom_api",
+        "source": "csv",
         "title": "Checkout total is off by one cent, again",
         "severity": "p1",
         "kind": "defect",
@@ -238,6 +238,13 @@ def test_json_lines_that_are_broken(tmp_path: Path) -> None:
         "title: '' is not allowed",
     ):
         assert part in shown
+
+
+def test_lists_and_addresses(tmp_path: Path) -> None:
+    values = [{"title": "a", "services": ["cart", "web"], "url": "/issues/1"}, {"title": "b", "services": [], "url": "https://x.example/1"}]
+    (first, second), _ = both(files.read(written(tmp_path, "a.jsonl", "\n".join(json.dumps(value) for value in values))))
+    assert (first["service"], first["metadata"]) == ("cart", {"services": "cart, web", "external_url": "/issues/1"})
+    assert ("service" in second, second["external_url"]) == (False, "https://x.example/1")
 
 
 def test_documents_of_json(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {field: tuple(names.split()) for field, na
 _TIMES = ("source_created_at", "source_updated_at", "acknowledged_at", "resolved_at")
 _COMPOSED = ("category", "subcategory", "symptom")  # what a service desk has in place of a title
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,63}")
+_NAME_LIMITS = {"service": 200, "team": 200, "environment": 100, "error_type": 300, "release": 200}
+URL_LIMIT = 2_048
 DEPTH_LIMIT = 16
 
 
@@ -146,8 +148,13 @@ def _taken(left: dict[str, Any], columns: Columns) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for field, names in columns.order.items():
         name = next((name for name in names if name in left), None)
-        if name is not None and field not in ("kind", "status", "source"):
-            raw[field] = left.pop(name)
+        if name is None or field in ("kind", "status", "source"):
+            continue
+        raw[field] = left.pop(name)
+        if isinstance(raw[field], Several) and field in _NAME_LIMITS:
+            if len(raw[field]) > 1:
+                left[name] = raw[field]  # all of them stay in the metadata
+            raw[field] = raw[field][0]
     return raw
 
 
@@ -169,17 +176,15 @@ def _texts(made: dict[str, Any], raw: dict[str, Any], left: dict[str, Any], colu
         made["body"] = records.shortened(body, records.TEXT_LIMITS["body"])
     if trace:
         made["stacktrace"] = records.shortened(trace, records.TEXT_LIMITS["stacktrace"])
-    for field in ("service", "team", "environment", "error_type", "release", "external_url"):
-        if field in raw:
-            value = raw[field]
-            if isinstance(value, Several) and len(value) > 1 and field != "external_url":
-                left[columns.order[field][0]] = value  # all of them stay in the metadata
-                value = value[0]
-            text = " ".join(str(value).split())
-            if not text:
-                continue
-            limit = 2_048 if field == "external_url" else records.NAME_LIMIT
+    for field, limit in _NAME_LIMITS.items():
+        text = " ".join(str(raw.get(field, "")).split())
+        if text:
             made[field] = text if len(text) <= limit else text[: limit - 1] + "…"
+    url = str(raw.get("external_url", "")).strip()
+    if url.lower().startswith(("http://", "https://")) and len(url) <= URL_LIMIT:
+        made["external_url"] = url
+    elif url:
+        left["external_url"] = url  # a path or another word: kept where nobody follows it
 
 
 def _choices(made: dict[str, Any], raw: dict[str, Any], left: dict[str, Any], columns: Columns) -> None:

@@ -40,7 +40,7 @@ def read(
     """Read one file as it streams by; a record that cannot be taken is given as a Reject and the rest goes on.
 
     `format` is one of FORMATS (None: told by content and name), `mapping` is {field: column} or `title=Summary,external_id=Key`,
-    `source` names where the failures came from (None: junit, prometheus_alertmanager or cloudevents by format, else custom_api).
+    `source` names where the failures came from (None: csv, jsonl, junit, prometheus_alertmanager or cloudevents, by what is found).
     Raises UnreadableFileError at once where the file as a whole, the format or the mapping cannot be used.
     """
     if format is not None and format not in FORMATS:
@@ -157,11 +157,11 @@ def _reader(
     if not isinstance(opened, io.TextIOWrapper):
         return junit.read(cast("BinaryIO", opened), source=source or "junit", place=place)
     if chosen == "csv":
-        return delimited.read(opened, head, mapping, source=source or "custom_api", place=place)
+        return delimited.read(opened, head, mapping, source=source or "csv", place=place)
     shape = chosen if chosen in jsonl.SHAPES else None
     framing = ("jsonl" if detect(place, head) == "jsonl" else "json") if shape else chosen
     found = jsonl.lines(opened) if framing == "jsonl" else jsonl.document(opened)
-    return jsonl.Reader(mapping, source=source or "custom_api", place=place, shape=shape).read(iter(found))
+    return jsonl.Reader(mapping, source=source or "jsonl", place=place, shape=shape).read(iter(found))
 
 
 def _guarded(found: Iterator[Record | Reject], opened: BinaryIO | TextIO) -> Iterator[Record | Reject]:

@@ -51,7 +51,7 @@ def lines(stream: TextIO) -> Iterator[tuple[int, object | ValueError]]:
 
 
 def document(stream: TextIO) -> Iterator[tuple[None, object | ValueError]]:
-    """Give the elements of one JSON array, or the one object of the file; raises UnreadableFileError for more than 64 MiB and for what is not JSON."""
+    """Give the elements of one JSON array, or the one object of the file; raises UnreadableFileError above 64 MiB and where it is none."""
     text = stream.read(DOCUMENT_LIMIT + 1)
     if len(text) > DOCUMENT_LIMIT:
         raise records.UnreadableFileError(f"one JSON document of more than {DOCUMENT_LIMIT >> 20} MiB; write one object per line (.jsonl)")

@@ -94,6 +94,8 @@ def quoted(value: object) -> str:
 
 def present(value: object) -> bool:
     """Tell whether a value says anything: None, "", "n/a", "?", "unknown" and their like do not."""
+    if isinstance(value, list):
+        return any(present(inner) for inner in value)
     return value is not None and (not isinstance(value, str) or value.strip().lower() not in _EMPTY)
 
 
