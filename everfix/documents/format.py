@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -112,3 +113,18 @@ def change_text(value: float | None, previous: float | None) -> str:
     moved = change(value, previous)
     assert moved is not None  # noqa: S101 - verdict() said that there is a base
     return f"{'+' if moved > 0 else '−'}{_trim(abs(moved) * 100, 1)} %"
+
+
+# Characters that no format may carry on: controls (but tab and line feed), bidirectional overrides, which let a text reorder
+# its neighbours, lone surrogates and the non-characters, which XML refuses.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+
+
+def printable(text: str) -> str:
+    """Return `text` with every control or direction-overriding character shown as "\ufffd": visible, and without effect."""
+    return UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n"))
+
+
+def short(text: str, most: int) -> str:
+    """Return `text`, ended with "…" where it is longer than `most` characters."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

@@ -1,0 +1,222 @@
+"""A Document as one HTML page: no script, no request to anywhere, light and dark, on a phone, on a desk and on paper."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from everfix.documents import cells, charts, fonts, logo, matrix, palette
+from everfix.documents import format as words
+from everfix.documents.model import Chart, Column, Document, Figure, Figures, Section, Table, Text, Unit
+from everfix.documents.palette import Palette
+
+Json = dict[str, Any]
+NARROW, WIDE = 410, 1000  # pixels a chart is drawn at: beside another one or on a phone, and alone on a desk
+WIDEST = 1.6  # times its natural height that a lone chart may grow
+DATA = 400  # rows of the data shown under a chart; longer ones say so
+CELL = 4_000  # characters
+LONG = re.compile(r"(\S{25,})")
+COLOUR = re.compile(r'"(#[0-9a-f]{6})"')
+GROUND = re.compile(r'^<svg [^>]*?width="(\d+)" height="(\d+)"[^>]*>')
+
+
+def render(document: Document) -> bytes:
+    """Return the page in UTF-8. It is safe in a sandboxed frame and carries its own policy that forbids scripts and requests."""
+    light, dark = palette.of(document.brand.colour, "light"), palette.of(document.brand.colour, "dark")
+    on = max(("#ffffff", light.ink), key=lambda colour: palette.contrast(light.accent, colour))
+    css = _environment().get_template("report.css").render(light=light, dark=dark, on=on, families=fonts.FAMILIES)
+    page = _environment().get_template("report.html").render(css=Markup(css), **_page(document, light))  # noqa: S704 - our own style sheet
+    return page.encode()
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    loader = PackageLoader("everfix.documents", package_path="")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _page(document: Document, light: Palette) -> Json:
+    story = document.narrative
+    clean = logo.clean(document.brand.logo_svg)
+    label = f"{words.printable(document.period.label)}, " if document.period.label else ""
+    origin = " · ".join(
+        part
+        for part in (document.template and f"template {document.template}", document.code_version and f"Everfix {document.code_version}")
+        if part
+    )
+    return {
+        "title": words.short(words.printable(document.title), 200),
+        "subtitle": words.short(words.printable(document.subtitle), 300),
+        "brand": words.short(words.printable(document.brand.name), 60),
+        "logo": f"data:image/svg+xml;base64,{base64.b64encode(clean.encode()).decode()}" if clean else "",
+        "workspace": words.short(words.printable(document.workspace), 80),
+        "when": f"{label}{cells.period(document)}",
+        "facts": (
+            ("Period", f"{cells.period(document)} · {document.period.days} days"),
+            ("Compared with", cells.compared(document)),
+            ("Made", cells.generated(document)),
+        ),
+        "notices": [words.printable(text) for text in document.notices],
+        "summary": [part for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
+        "takeaways": [words.printable(text) for text in (story.key_takeaways if story else ())],
+        "story_note": words.printable(story.note) if story else "",
+        "sections": [_section(document, section, light) for section in document.sections],
+        "link": cells.link(document.link),
+        "made": cells.generated(document),
+        "origin": words.short(words.printable(origin), 200),
+    }
+
+
+def _section(document: Document, section: Section, light: Palette) -> Json:
+    story = document.narrative.sections.get(section.id, "") if document.narrative else ""
+    blocks: list[Json] = []
+    for block in section.blocks:
+        if isinstance(block, Chart):
+            if not blocks or blocks[-1]["kind"] != "charts":
+                blocks.append({"kind": "charts", "charts": []})
+            blocks[-1]["charts"].append(block)
+        elif isinstance(block, Figures):
+            blocks.append(
+                {"kind": "figures", "title": cells.title(block), "figures": [_card(document, figure) for figure in block.figures]}
+            )
+        elif isinstance(block, Table):
+            blocks.append({"kind": "table", **_table(document, block)})
+        else:
+            blocks.append(_words(block))
+    for made in blocks:
+        if made["kind"] == "charts":
+            made["charts"] = [_chart(document, chart, light, alone=len(made["charts"]) == 1) for chart in made["charts"]]
+    return {"id": f"s-{section.id}", "title": words.printable(section.title), "story": cells.paragraphs(story), "blocks": blocks}
+
+
+def _words(block: Text) -> Json:
+    return {
+        "kind": "text",
+        "title": cells.title(block),
+        "role": block.role,
+        "paragraphs": [part for text in block.paragraphs for part in cells.paragraphs(text)],
+    }
+
+
+def _card(document: Document, figure: Figure) -> Json:
+    change = cells.change(document, figure)
+    low, high = min(figure.spark, default=0.0), max(figure.spark, default=0.0)
+    steps = max(1, len(figure.spark) - 1)
+    points = [
+        f"{100 * n / steps:.1f},{28 - 26 * ((point - low) / (high - low) if high > low else 0.5):.1f}"
+        for n, point in enumerate(figure.spark)
+    ]
+    return {
+        "title": words.printable(figure.title),
+        "value": cells.show(document, figure.value, figure.unit),
+        "change": change.words,
+        "tone": change.tone,
+        "arrow": change.arrow,
+        "before": change.before,
+        "note": words.printable(figure.note),
+        "spark": " ".join(points) if len(points) > 1 else "",
+    }
+
+
+def _chart(document: Document, chart: Chart, light: Palette, *, alone: bool) -> Json:
+    made: Json = {
+        "title": cells.title(chart),
+        "alt": words.printable(chart.alt) or "Chart",
+        "wide": "",
+        "narrow": "",
+        "key": matrix.key(chart),
+        "empty": "",
+    }
+    if not chart.table.rows:
+        return made | {"empty": words.printable(chart.table.empty)}
+    cut = chart.table.model_copy(
+        update={"rows": chart.table.rows[:DATA], "links": chart.table.links[:DATA], "total_rows": len(chart.table.rows)}
+    )
+    made |= {
+        "table": _table(document, cut) | {"title": f"{made['title']}: data"},
+        "narrow": _drawn(document, chart, light, NARROW, charts.tall(chart)),
+    }
+    if alone and chart.form != "matrix":
+        made["wide"] = _drawn(
+            document,
+            chart,
+            light,
+            WIDE,
+            min(round(charts.tall(chart) * WIDEST), 380) if chart.form not in ("bar", "heatmap") else charts.tall(chart),
+        )
+    return made
+
+
+def _drawn(document: Document, chart: Chart, light: Palette, width: int, height: int) -> Markup:
+    """Draw a chart whose colours are the page's own, so that one picture serves light and dark."""
+    svg = charts.svg(
+        chart, width=width, height=height, currency=document.currency, timezone=document.period.timezone, brand=document.brand.colour
+    )
+    svg = GROUND.sub(r'<svg viewBox="0 0 \1 \2" aria-hidden="true" focusable="false">', svg, count=1)
+    svg = (
+        svg.replace(f' font-family="{escape(fonts.FAMILIES)}"', "")
+        .replace(f' font-family="{fonts.FAMILIES}"', "")
+        .replace(' pointer-events="none"', "")
+    )
+    names = _roles(light)
+    return Markup(COLOUR.sub(lambda match: f'"var(--{names[match[1]]})"' if match[1] in names else match[0], svg))  # noqa: S704 - drawn by us; its texts are escaped
+
+
+def _roles(light: Palette) -> dict[str, str]:
+    """Return the style sheet's name of each colour a chart may be drawn in; the accent and ink go first where colours coincide."""
+    names = {colour: f"r{place}" for place, colour in enumerate(light.risk)} | {
+        colour: f"s{place}" for place, colour in enumerate(light.series)
+    }
+    plain = {getattr(light, field.name): field.name for field in fields(light) if field.name not in ("series", "risk")}
+    return names | plain
+
+
+def _table(document: Document, table: Table) -> Json:
+    shares, tones = cells.shares(table), cells.tones(table)
+    links = [cells.link(address) for address in table.links]
+    rows = []
+    for number, row in enumerate(table.rows):
+        made = []
+        for place, (cell, column) in enumerate(zip(row, table.columns, strict=True)):
+            text = _breakable(words.short(cells.show(document, cell, column.unit), CELL))
+            if place == 0 and links and links[number]:
+                text = Markup('<a href="{}" rel="noopener noreferrer" target="_blank">{}</a>').format(links[number], text)
+            if place in shares:
+                text = Markup('<span class="bar"><i style="width:{:.0f}%"></i></span>{}').format(shares[place][number] * 100, text)
+            made.append(_cell(text, column, tones[place][number] if place in tones else "plain", first=place == 0))
+        rows.append(made)
+    return {
+        "title": cells.title(table), "note": words.printable(table.note), "bare": False, "extent": cells.extent(table), "rows": rows,
+        "empty": "" if table.rows else words.printable(table.empty),
+        "columns": [{"title": words.printable(column.title), "class": _class(column)} for column in table.columns],
+    }  # fmt: skip
+
+
+def _breakable(text: str) -> Markup:
+    """Escape a text and let its long words break in a cell, without adding anything that copying would pick up."""
+    parts = LONG.split(text)
+    return Markup("").join(
+        Markup("<wbr>").join(part[n : n + 12] for n in range(0, len(part), 12)) if place % 2 else part for place, part in enumerate(parts)
+    )
+
+
+def _cell(text: Markup, column: Column, tone: str, *, first: bool) -> Markup:
+    kind = _class(column) + (f" tone {tone}" if tone != "plain" else "")
+    attributes = Markup(' class="{}"').format(kind) if kind else Markup("")
+    direction = Markup(' dir="auto"') if column.unit is Unit.TEXT and not str(text).isascii() else Markup("")
+    name = Markup('th scope="row"') if first else Markup("td")
+    return Markup("<{}{}{}>{}</{}>").format(name, attributes, direction, text, "th" if first else "td")
+
+
+def _class(column: Column) -> str:
+    if cells.right(column):
+        return "n"
+    if column.unit is Unit.TEXT:
+        return "w" if column.wide else "t"
+    return "d"

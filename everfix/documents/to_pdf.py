@@ -1,0 +1,244 @@
+"""A Document as PDF: typeset by Typst from one template, tagged for screen readers (PDF/UA-1), without any font of the machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from everfix.documents import cells, charts, fonts, logo, matrix, palette
+from everfix.documents import format as words
+from everfix.documents.columns import panels, upright
+from everfix.documents.model import Chart, Document, Figure, Figures, Section, Table, Text
+
+Json = dict[str, Any]
+HALF, FULL = 400, 830  # pixels a chart is drawn at, beside another one or alone
+ACROSS = 4  # figure cards in a row
+LONG = 5  # from this many sections on there is a table of contents
+UNKNOWN = re.compile(r'the text `("(?:[^"\\]|\\.)*")` could not be displayed')
+MISSING = "□"
+TRIES = 6
+VALUE = ((9, 17.0), (13, 13.5), (18, 10.5), (999, 8.0))  # longest text and its size in points, so a card never breaks a number
+
+
+def render(document: Document) -> bytes:
+    """Return the report as an accessible PDF. A character without a font is shown as "□", and the report says so."""
+    data = _report(document)
+    for _ in range(TRIES):
+        try:
+            return _typeset(data)
+        except _typst().TypstError as error:
+            missing = _missing(f"{error.message}\n{error.diagnostic}")
+            if not missing:
+                raise
+            data = _shown(data, str.maketrans(dict.fromkeys(missing, MISSING)))
+            data["end"] = [
+                {"text": "Characters for which no font is installed are shown as □."},
+                *(item for item in data["end"] if MISSING not in item["text"]),
+            ]
+    raise ValueError(f"the report has characters that no installed font can show, after {TRIES} attempts to replace them")
+
+
+def _typeset(data: Json) -> bytes:
+    made = _typst().compile(
+        _template(), font_paths=_fonts(), ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"],
+        sys_inputs={"report": json.dumps(data)}, timestamp=data["timestamp"], root=str(files("everfix.documents")),
+    )  # fmt: skip
+    assert isinstance(made, bytes)  # noqa: S101 - without an output path Typst returns the file
+    return made
+
+
+def _typst() -> Any:  # noqa: ANN401 - a module
+    import typst  # noqa: PLC0415 - 40 MB that only a PDF needs
+
+    return typst
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> Any:  # noqa: ANN401 - typst.Fonts
+    """Read the fonts once: the machine's own are left out, so every machine makes the same pages."""
+    return _typst().Fonts(include_system_fonts=False, font_paths=[str(folder) for folder in fonts.folders()])
+
+
+@lru_cache(maxsize=1)
+def _template() -> bytes:
+    return files("everfix.documents").joinpath("report.typ").read_bytes()
+
+
+def _missing(message: str) -> set[str]:
+    """Return the characters that Typst names in its error; it writes them as JSON does, but `\\u{1F600}` for the rare ones."""
+    found: set[str] = set()
+    for quoted in UNKNOWN.findall(message):
+        plain = re.sub(r"\\u\{([0-9a-fA-F]+)\}", lambda match: chr(int(match[1], 16)), quoted[1:-1])
+        found |= set(plain.replace("\\\\", "\\").replace('\\"', '"'))
+    return found - set(" " + MISSING)
+
+
+def _shown(value: Any, table: dict[int, str]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return value.translate(table)
+    if isinstance(value, list):
+        return [_shown(item, table) for item in value]
+    if isinstance(value, dict):
+        return {key: item if key in ("link", "fonts") else _shown(item, table) for key, item in value.items()}
+    return value
+
+
+# ---- the data of the template
+
+
+def _report(document: Document) -> Json:
+    story = document.narrative
+    title = words.short(words.printable(document.title), 160)
+    return {
+        "title": title,
+        "shown": upright(title),
+        "title-size": 30 if len(title) <= 40 else 22 if len(title) <= 80 else 15,
+        "running": words.short(title, 60),
+        "subtitle": upright(words.short(words.printable(document.subtitle), 200)),
+        "author": words.short(words.printable(document.brand.name), 80),
+        "brand": upright(words.short(words.printable(document.brand.name), 40)),
+        "description": words.short(words.printable(document.subtitle), 200),
+        "keywords": [word for word in ("report", document.template and words.printable(document.template)) if word],
+        "logo": logo.clean(document.brand.logo_svg),
+        "workspace": upright(words.short(words.printable(document.workspace), 60)),
+        "period": cells.period(document),
+        "when": f"{words.printable(document.period.label)}, {cells.period(document)}" if document.period.label else cells.period(document),
+        "foot": words.short(f"{words.printable(document.workspace)[:60]} · made {cells.generated(document)}", 140),
+        "facts": _facts(document),
+        "notices": [upright(part) for notice in document.notices for part in cells.paragraphs(notice)],
+        "summary": [upright(part) for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
+        "takeaways": [upright(words.printable(text)) for text in (story.key_takeaways if story else ())],
+        "story-note": upright(words.printable(story.note)) if story else "",
+        "contents": len(document.sections) >= LONG,
+        "sections": [_section(document, section) for section in document.sections],
+        "end": _end(document),
+        "colours": _colours(document.brand.colour),
+        "fonts": list(fonts.families()),
+        "timestamp": int(document.generated_at.timestamp()),
+    }
+
+
+def _colours(brand: str) -> dict[str, str]:
+    tones = palette.of(brand, "light")
+    on = max(("#ffffff", tones.ink), key=lambda colour: palette.contrast(tones.accent, colour))
+    return {name: getattr(tones, name) for name in ("paper", "ink", "muted", "line", "grid", "accent", "good", "bad", "warn")} | {
+        "cover": tones.accent,
+        "on": on,
+    }
+
+
+def _facts(document: Document) -> list[tuple[str, str]]:
+    facts = [
+        ("Period", f"{cells.period(document)} · {document.period.days} days"),
+        ("Compared with", cells.compared(document)),
+        ("Made", cells.generated(document)),
+    ]
+    return [(name, upright(text)) for name, text in facts]
+
+
+def _end(document: Document) -> list[Json]:
+    lines: list[Json] = []
+    if address := cells.link(document.link):
+        lines.append({"text": "Open the live report", "link": address})
+    made = " · ".join(
+        words.printable(part)
+        for part in (document.template and f"Template {document.template}", document.code_version and f"Everfix {document.code_version}")
+        if part
+    )
+    return [*lines, *([{"text": upright(words.short(made, 300))}] if made else [])]
+
+
+def _section(document: Document, section: Section) -> Json:
+    story = document.narrative.sections.get(section.id, "") if document.narrative else ""
+    blocks: list[Json] = []
+    waiting: list[Chart] = []
+    for block in section.blocks:
+        if isinstance(block, Chart):
+            waiting.append(block)
+            continue
+        blocks += _charts(document, waiting)
+        waiting = []
+        blocks.append(_block(document, block))
+    blocks += _charts(document, waiting)
+    return {
+        "title": upright(words.short(words.printable(section.title), 160)),
+        "story": [upright(part) for part in cells.paragraphs(story)],
+        "blocks": blocks,
+        "empty": not blocks and not story,
+        "landscape": any(block["kind"] == "table" and block["landscape"] for block in blocks),
+    }
+
+
+def _block(document: Document, block: Figures | Table | Text) -> Json:
+    if isinstance(block, Figures):
+        across = ACROSS if len(block.figures) >= ACROSS else max(1, len(block.figures))
+        made = [_card(document, figure) for figure in block.figures]
+        return {
+            "kind": "figures",
+            "title": upright(cells.title(block)),
+            "across": across,
+            "rows": [made[n : n + across] for n in range(0, len(made), across)],
+        }
+    if isinstance(block, Table):
+        return _table(document, block)
+    paragraphs = [upright(part) for text in block.paragraphs for part in cells.paragraphs(text)]
+    return {"kind": "text", "title": upright(cells.title(block)), "role": block.role, "paragraphs": paragraphs}
+
+
+def _card(document: Document, figure: Figure) -> Json:
+    value, change = cells.show(document, figure.value, figure.unit), cells.change(document, figure)
+    low, high = min(figure.spark, default=0.0), max(figure.spark, default=0.0)
+    steps = max(1, len(figure.spark) - 1)
+    return {
+        "title": upright(words.short(words.printable(figure.title), 90)),
+        "value": value,
+        "size": next(size for longest, size in VALUE if len(value) <= longest),
+        "change": change.words,
+        "tone": change.tone,
+        "arrow": change.arrow,
+        "before": change.before,
+        "note": upright(words.short(words.printable(figure.note), 90)),
+        "spark": [(n / steps, (point - low) / (high - low) if high > low else 0.5) for n, point in enumerate(figure.spark)],
+    }
+
+
+def _charts(document: Document, block: list[Chart]) -> list[Json]:
+    """Set charts in pairs; an odd one gets the whole width."""
+    pairs = [block[n : n + 2] for n in range(0, len(block), 2)]
+    return [{"kind": "charts", "charts": [_chart(document, chart, pair) for chart in pair]} for pair in pairs]
+
+
+def _chart(document: Document, chart: Chart, pair: list[Chart]) -> Json:
+    wide = len(pair) == 1
+    shown: Json = {
+        "title": upright(words.short(cells.title(chart), 120)),
+        "alt": words.printable(chart.alt) or "Chart",
+        "wide": wide,
+        "svg": "",
+        "empty": "",
+        "key": [],
+        "note": upright(words.printable(chart.table.note)),
+    }
+    if not chart.table.rows:
+        return shown | {"empty": upright(words.printable(chart.table.empty))}
+    drawn = charts.svg(
+        chart, width=FULL if wide and chart.form != "matrix" else HALF + 120 * wide, height=max(map(charts.tall, pair)), currency=document.currency,
+        timezone=document.period.timezone, brand=document.brand.colour,
+    )  # fmt: skip
+    return shown | {"svg": drawn, "key": [upright(words.short(name, 60)) for name in matrix.key(chart)]}
+
+
+def _table(document: Document, table: Table) -> Json:
+    made, landscape = panels(document, table) if table.rows else ([], False)
+    return {
+        "kind": "table",
+        "title": upright(words.short(cells.title(table), 160)),
+        "panels": made,
+        "landscape": landscape,
+        "extent": cells.extent(table),
+        "note": upright(words.printable(table.note)),
+        "empty": "" if table.rows else upright(words.printable(table.empty)),
+    }

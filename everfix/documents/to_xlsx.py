@@ -1,0 +1,199 @@
+"""A Document as a workbook: a summary sheet, a sheet of figures and one for each table and chart, with typed cells."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from everfix.documents import cells, palette
+from everfix.documents import format as words
+from everfix.documents.model import Cell, Column, Document, Figures, Table, Unit
+
+Json = dict[str, Any]
+CELL = 32_767  # characters Excel allows in a cell
+NAME = 31  # characters of a sheet's name
+FORBIDDEN = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
+MONEY = {"USD": '"$"#,##0', "EUR": '"€"#,##0', "GBP": '"£"#,##0', "JPY": '"¥"#,##0'}
+FORMATS = {
+    Unit.COUNT: "#,##0", Unit.NUMBER: "#,##0.00", Unit.PERCENT: "0.0%", Unit.PROBABILITY: "0%", Unit.SCORE: "0", Unit.DAYS: '#,##0.0" d"',
+    Unit.SECONDS: "[h]:mm:ss", Unit.DATE: "yyyy-mm-dd", Unit.DATETIME: "yyyy-mm-dd hh:mm",
+}  # fmt: skip
+WIDTHS = {Unit.TEXT: 18, Unit.DATE: 12, Unit.DATETIME: 18, Unit.FLAG: 9}
+WIDE, PLAIN = 60, 13
+SECONDS_OF_DAY = 86_400
+
+
+def render(document: Document) -> bytes:
+    """Return an .xlsx file. Strings are written as strings: none becomes a formula or a link of its own accord."""
+    from rustpy_xlsxwriter import FastExcel  # noqa: PLC0415 - needed by this format only
+
+    out = io.BytesIO()
+    book = FastExcel(out, output_format="xlsx").freeze(row=1)
+    names = Names()
+    head = _header(document)
+    book.sheet(
+        names.unique("Summary"), _summary(document), header_format=head, column_widths=[24, 110], column_formats=[_bold(), _wrapped()]
+    )
+    for title, block in cells.tables(document):
+        sheet = _figures(document, block) if isinstance(block, Figures) else _table(document, block)
+        book.sheet(
+            names.unique("Figures" if isinstance(block, Figures) else title.rpartition(": ")[2] or block.key), header_format=head, **sheet
+        )
+    book.save()
+    return out.getvalue()
+
+
+class Names:
+    """Makes sheet names valid and unique (Excel compares them without case)."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def unique(self, wish: str) -> str:
+        base = FORBIDDEN.sub(" ", words.printable(wish)).strip(" '")[:NAME].strip(" '") or "Sheet"
+        if base.lower() == "history":  # a name Excel keeps for itself
+            base = "History 1"
+        name, number = base, 1
+        while name.lower() in self.taken:
+            number += 1
+            name = f"{base[: NAME - len(str(number)) - 1]} {number}"
+        self.taken.add(name.lower())
+        return name
+
+
+def _format() -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format
+    from rustpy_xlsxwriter import Format  # noqa: PLC0415 - as above
+
+    return Format()
+
+
+def _header(document: Document) -> Any:  # noqa: ANN401 - as above
+    tones = palette.of(document.brand.colour, "light")
+    on = max((tones.paper, tones.ink), key=lambda colour: palette.contrast(tones.accent, colour))
+    return _format().set_bold().set_background_color(tones.accent).set_font_color(on).set_text_wrap().set_align("top")
+
+
+def _bold() -> Any:  # noqa: ANN401 - as above
+    return _format().set_bold().set_align("top")
+
+
+def _wrapped() -> Any:  # noqa: ANN401 - as above
+    return _format().set_text_wrap().set_align("top")
+
+
+def _text(text: str) -> str:
+    return words.short(words.printable(text), CELL - 1)
+
+
+def _summary(document: Document) -> Iterator[Json]:
+    """Yield the words of the report: what it is about, its notices and its narrative; each row names its part."""
+    story = document.narrative
+    lines = [("Report", document.title), ("", document.subtitle), ("Workspace", document.workspace), ("Period", cells.period(document)),
+             ("Compared with", cells.compared(document)), ("Made", cells.generated(document)), ("Currency", document.currency)]  # fmt: skip
+    lines += [("Notice", notice) for notice in document.notices]
+    if story is not None:
+        lines += [("Executive summary", text) for text in story.executive_summary]
+        lines += [(f"Takeaway {number}", text) for number, text in enumerate(story.key_takeaways, start=1)]
+        titles = {section.id: section.title for section in document.sections}
+        lines += [(titles.get(name, name), text) for name, text in story.sections.items()]
+    for section in document.sections:
+        for block in section.blocks:
+            if block.kind == "text":
+                lines += [(block.title or block.role.capitalize(), text) for text in block.paragraphs]
+            elif block.kind == "table" and (extent := cells.extent(block)):
+                lines.append((block.title or block.key, f"shows {extent}"))
+    lines += [("Live report", document.link)] if cells.link(document.link) else []
+    for name, text in lines:
+        if text:
+            yield {"Part": _text(name), "Content": _text(text)}
+
+
+def _figures(document: Document, block: Figures) -> Json:
+    """Return the arguments of the KPI sheet; each value has the number format of its own unit, so it is in a column of its own kind."""
+    rows = [
+        {
+            "Figure": _text(figure.title), "Value": figure.value, "Previous": figure.previous, "Change": words.change(figure.value, figure.previous),
+            "Shown as": cells.show(document, figure.value, figure.unit), "Unit": document.currency if figure.unit is Unit.MONEY else str(figure.unit), "Note": _text(figure.note),
+        }
+        for figure in block.figures
+    ]  # fmt: skip
+    formats = [_format(), _format(), _format(), _format().set_num_format("+0.0%;-0.0%;0.0%"), _format(), _format(), _format()]
+    headers = ("Figure", "Value", "Previous", "Change", "Shown as", "Unit", "Note")
+    return {
+        "data": rows or [dict.fromkeys(headers)],
+        "column_widths": [34, 14, 14, 11, 16, 12, 50],
+        "column_formats": formats,
+        "autofilter": bool(rows),
+    }
+
+
+def _table(document: Document, table: Table) -> Json:
+    headers = _headers(table)
+    zone = ZoneInfo(document.period.timezone)
+    links = [cells.link(address) for address in table.links]
+    if any(links):
+        headers.append(_spare(headers, "Link"))
+
+    def rows() -> Iterator[Json]:
+        for number, row in enumerate(table.rows):
+            typed = [_typed(cell, column.unit, zone) for cell, column in zip(row, table.columns, strict=True)]
+            yield dict(zip(headers, [*typed, links[number]] if any(links) else typed, strict=True))
+
+    widths = [WIDE if column.wide else WIDTHS.get(column.unit, PLAIN) for column in table.columns]
+    formats = [_column(document, column) for column in table.columns]
+    sheet: Json = {"data": rows() if table.rows else [dict.fromkeys(headers)], "autofilter": bool(table.rows)}
+    if any(links):
+        sheet |= {"url_columns": [headers[-1]]}
+        widths.append(40)
+        formats.append(_format().set_hyperlink())
+    bars = {
+        header: {"type": "data_bar", "color": palette.of(document.brand.colour).accent}
+        for header, column in zip(headers, table.columns, strict=False)
+        if column.bar
+    }
+    return sheet | {"column_widths": widths, "column_formats": formats, **({"conditional_formats": bars} if bars and table.rows else {})}
+
+
+def _headers(table: Table) -> list[str]:
+    headers: list[str] = []
+    for column in table.columns:
+        suffix = " (h:mm:ss)" if column.unit is Unit.SECONDS else ""
+        headers.append(_spare(headers, words.short(_text(column.title), 200) + suffix))
+    return headers
+
+
+def _spare(headers: list[str], wish: str) -> str:
+    name, number = wish, 1
+    while name in headers:
+        number += 1
+        name = f"{wish} {number}"
+    return name
+
+
+def _column(document: Document, column: Column) -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format
+    made = _format().set_align("top")
+    if column.unit is Unit.MONEY:
+        return made.set_num_format(MONEY.get(document.currency, f'"{document.currency}" #,##0'))
+    if column.unit in FORMATS:
+        return made.set_num_format(FORMATS[column.unit])
+    return made.set_text_wrap() if column.wide else made
+
+
+def _typed(cell: Cell, unit: Unit, zone: ZoneInfo) -> Cell | date | datetime:
+    """Return the cell as Excel's own type: a duration as a share of a day, an instant as the wall clock of the report's zone."""
+    if cell is None or cell == "":
+        return None
+    if unit is Unit.FLAG:
+        return "yes" if cell else "no"
+    if unit is Unit.DATE:
+        return date.fromisoformat(str(cell)[:10])
+    if unit is Unit.DATETIME:
+        moment = datetime.fromisoformat(str(cell))
+        return moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
+    if unit is Unit.SECONDS and isinstance(cell, int | float):
+        return cell / SECONDS_OF_DAY
+    return _text(cell) if isinstance(cell, str) else cell
