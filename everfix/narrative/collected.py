@@ -1,0 +1,83 @@
+"""The pile that facts, names and phrases are gathered on while a Document is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from everfix.narrative import fact as facts
+from everfix.narrative import lexicon, tokens
+
+RESERVED = frozenset().union(lexicon.UP, lexicon.DOWN, lexicon.FIRST, lexicon.LAST, lexicon.BREAKS, lexicon.PRONOUNS, lexicon.STOP)
+
+
+@dataclass
+class Collected:
+    """Grows while blocks are read; `facts.of` freezes it."""
+
+    facts: list[facts.Fact] = field(default_factory=list)
+    bounds: list[str] = field(default_factory=list)
+    names: dict[tuple[str, ...], str] = field(default_factory=dict)
+    columns: dict[str, set[str]] = field(default_factory=dict)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    states: dict[tuple[str, ...], str] = field(default_factory=dict)
+    phrases: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
+    weak: dict[str, set[str]] = field(default_factory=dict)
+    words: set[str] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
+
+    def add(self, fact: facts.Fact) -> None:
+        self.facts.append(fact)
+
+    def name(self, text: str, column: str) -> str:
+        """Know `text` as the name of a row and return it as facts carry it; "" for what cannot be told from a number."""
+        name = facts.canonical(text)
+        if not any(letter.isalpha() for letter in name):
+            return ""
+        if name not in self.columns:
+            self.columns[name] = set()
+            for shown in {text, facts.short(text)}:
+                key = tokens.lows(shown)
+                if key not in ((), *((word,) for word in RESERVED)):
+                    self.names[key] = name
+            self.hear(text)
+        self.columns[name].add(column)
+        return name
+
+    def state(self, text: str) -> str:
+        """Know `text` as a state that rows may be in."""
+        state = facts.canonical(text)
+        key = tokens.lows(text)
+        if key and any(letter.isalpha() for letter in state):
+            self.states[key] = state
+            self.hear(text)
+        return state
+
+    def phrase(self, title: str, concept: str) -> None:
+        """Know the words by which prose may name a measure: its title, its key, and the synonyms of the key."""
+        self.hear(title)
+        for text in (title, concept.replace("_", " "), *lexicon.SYNONYMS.get(concept, ())):
+            phrase = tokens.stems(text)
+            if not phrase:
+                continue
+            self.phrases.setdefault(phrase, set()).add(concept)
+            for word in phrase if text is title else ():
+                if len(phrase) > 1 and len(word) > 3 and word not in lexicon.STOP:
+                    self.weak.setdefault(word, set()).add(concept)
+
+    def hear(self, text: str) -> None:
+        self.words.update(token.low for token in tokens.split(tokens.plain(text)))
+
+    def say(self, texts: Iterable[str]) -> None:
+        """Know sentences of the Document itself: to repeat one word for word is sound."""
+        for text in texts:
+            if text:
+                self.said.add(facts.canonical(text).rstrip("."))
+                self.hear(text)
+
+    def settle(self) -> None:
+        """Let single words of longer phrases name their measure where no whole phrase already does."""
+        for word, concepts in self.weak.items():
+            self.phrases.setdefault((word,), set()).update(concepts)
+        for key in [key for key in self.names if tuple(tokens.stem(word) for word in key) in self.phrases]:
+            del self.names[key]  # a row called "issues" cannot be told from the measure

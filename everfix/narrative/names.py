@@ -1,0 +1,119 @@
+"""Names, states and words of nothing: a quoted or unknown name, a wrong pairing, a wrong state and a false "none" are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from everfix.narrative import lexicon, tokens
+from everfix.narrative.fact import Aspect
+from everfix.narrative.scope import Scope
+
+STATED = frozenset("is was are were remains remained still as ( , marked status verdict stays stayed now currently".split())
+NO_CLAIM_AFTER = frozenset(
+    "longer more need doubt other else one matter further way later earlier less fewer comparison base question signs sign single new change".split(),
+)
+
+
+def refused(scope: Scope) -> Iterator[tuple[str, str]]:
+    """Yield (token, reason) for each name, state and "none" of the sentence that the Document does not bear out."""
+    yield from _quoted(scope)
+    yield from _unknown(scope)
+    yield from _pairs(scope)
+    yield from _called(scope)
+    yield from _states(scope)
+    yield from _nothing(scope)
+
+
+def _quoted(scope: Scope) -> Iterator[tuple[str, str]]:
+    marks = [index for index, item in enumerate(scope.items) if item.low == '"' and item.kind == "mark"]
+    for first, last in zip(marks[::2], marks[1::2], strict=False):
+        inside = scope.items[first + 1 : last]
+        if len(inside) == 1 and inside[0].kind == "name":
+            continue
+        words = [word.low for item in inside for word in tokens.split(item.low)]
+        if any(word not in scope.facts.words for word in words if word[0].isalnum()):
+            yield " ".join(words), "these words in quotation marks do not stand in the Document"
+
+
+def _unknown(scope: Scope) -> Iterator[tuple[str, str]]:
+    known = scope.facts.words
+    for index, item in enumerate(scope.items):
+        if item.kind != "word":
+            continue
+        if tokens.mixed_alphabets(item.text):
+            yield item.text, "letters of two alphabets in one word"
+        low = item.low.removesuffix("'s")
+        if low in known or item.text.removesuffix("'s") in lexicon.COMMON_CAPITALS or low in lexicon.MONTHS or low in lexicon.WEEKDAYS:
+            continue
+        opens = index == 0 or scope.items[index - 1].low in ('"', "(", ":", "–", ".")
+        capital = item.text[0].isupper() and not opens
+        inner = item.text[1:]
+        coded = any(letter.isdigit() or letter in "_/\\@:" for letter in inner) or (any(letter.isupper() for letter in inner) and not item.text.isupper())
+        if capital or coded or (item.text[0].isdigit()):
+            yield item.text, "this name does not stand in the Document"
+
+
+def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
+    """A name beside one from another column of the same table must share a row with it or with its other neighbour."""
+    named = [str(item.value) for item in scope.items if item.kind == "name"]
+    for place, name in enumerate(named):
+        beside = [other for other in (*named[max(place - 1, 0) : place], *named[place + 1 : place + 2]) if other != name and _siblings(scope, name, other)]
+        if beside and not any((name, other) in scope.facts.pairs for other in beside):
+            yield name, f"the Document does not put it together with {beside[0]!r}"
+
+
+def _siblings(scope: Scope, one: str, other: str) -> bool:
+    mine, theirs = scope.facts.columns[one], scope.facts.columns[other]
+    if mine & theirs:
+        return False
+    return bool({column.rsplit(".", 1)[0] for column in mine} & {column.rsplit(".", 1)[0] for column in theirs})
+
+
+def _called(scope: Scope) -> Iterator[tuple[str, str]]:
+    """A name that is said to be a pattern, a fix or a trigger must stand in that column."""
+    columns = {column.rsplit(".", 1)[-1] for places in scope.facts.columns.values() for column in places}
+    for index, item in enumerate(scope.items):
+        if item.kind != "name":
+            continue
+        said: list[frozenset[str]] = []
+        if scope.sentence.around(index, 1, reach=1)[:1] in (["as"], ["is"], ["was"], ["being"]):
+            said = [measure.concepts for measure in scope.sentence.measures if index < measure.first <= index + 4]
+        elif scope.sentence.around(index, -1, reach=1)[:1] in (["is"], ["was"], ["being"], ["called"]):
+            said = [measure.concepts for measure in scope.sentence.measures if index - 6 <= measure.last < index]
+        stands = {column.rsplit(".", 1)[-1] for column in scope.facts.columns[str(item.value)]}
+        for concepts in said[:1]:
+            if concepts & columns and not concepts & stands:
+                yield item.text, f"the Document does not call it {' or '.join(sorted(concepts & columns))}"
+
+
+def _states(scope: Scope) -> Iterator[tuple[str, str]]:
+    for index, state in scope.sentence.states:
+        left = scope.sentence.around(index, -1, reach=1)
+        if not set(left) & STATED or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
+            continue
+        name = scope.own(index) or next(iter(scope.inherited(index)), "")
+        stated = [fact for fact in scope.facts.by_name.get(name, ()) if fact.aspect is Aspect.STATE]
+        known = {fact.concepts for fact in scope.facts.all if fact.aspect is Aspect.STATE and fact.value == state}
+        peers = [fact for fact in stated if fact.concepts in known]
+        if peers and not any(fact.value == state for fact in peers):
+            yield state, f"the Document says {peers[0].value!r} ({peers[0].id})"
+
+
+def _nothing(scope: Scope) -> Iterator[tuple[str, str]]:
+    for index, item in enumerate(scope.items):
+        if item.kind != "word" or item.low not in lexicon.NONE:
+            continue
+        following = scope.sentence.around(index, 1, reach=1)
+        if set(following) & NO_CLAIM_AFTER:
+            continue
+        near = [measure for measure in scope.sentence.measures if index < measure.first <= index + 4]
+        if item.low == "no" and not near:
+            continue
+        asked = near or scope.sentence.measures
+        concepts = frozenset[str]().union(*(measure.concepts for measure in asked)) if asked else frozenset[str]()
+        zeros = [fact for pool in scope.pools(index) for fact in pool if fact.number == 0 and (not concepts or fact.concepts & concepts)]
+        counts = [fact for fact in scope.facts.whole if fact.aspect in (Aspect.CURRENT, Aspect.ROWS) and fact.number]
+        if concepts and not zeros:
+            yield item.text, "the Document counts some, or does not say"
+        elif not concepts and item.low == "nothing" and counts and not zeros:
+            yield item.text, f"the Document counts {counts[0].number:g} ({counts[0].label})"

@@ -1,0 +1,309 @@
+"""Numbers bound to facts: a number is sound when a fact of its subject and measure, in the role its words give it, rounds to it.
+
+Rounding: the fact, in the unit written, must lie within half of the last written digit ("12 %" for 12.3 %, "$12.4k" for $12,412); a
+duration of two parts may also be cut off ("2 h 14 min" for 2 h 14 min 50 s). "About" and its like allow 5 %, "over", "more than", "under",
+"nearly" allow 15 % on their side; a fraction in words ("a third") allows 3 points. Nothing else does: 300 is not 304.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from everfix.documents import format as show
+from everfix.documents.model import Unit
+from everfix.narrative import lexicon
+from everfix.narrative.claims import Quantity
+from everfix.narrative.fact import Aspect, Fact
+from everfix.narrative.scope import Scope
+
+SHARES = frozenset({Unit.PERCENT, Unit.PROBABILITY})
+PLAIN = frozenset({Unit.COUNT, Unit.NUMBER, Unit.SCORE})
+MOVES = frozenset({Aspect.CHANGE, Aspect.DIFFERENCE})
+DIRECTIONS = lexicon.UP | lexicon.DOWN | lexicon.MORE | lexicon.FEWER | lexicon.LONGER
+EARLIER = frozenset("before previously earlier prior previous".split())
+ROLE_SKIP = lexicon.ABOUT | lexicon.UNDER | lexicon.OVER | frozenset("the a an just only still some least most than".split())
+RANKED = frozenset("rank ranked ranks # number place position priority".split())
+
+
+def bind(scope: Scope, index: int) -> str:
+    """Bind the quantity at `index` in `scope.bound`; return "" or the reason why it cannot be."""
+    quantity = scope.items[index].value
+    assert isinstance(quantity, Quantity)  # noqa: S101 - the caller chose a quantity
+    special = _special(scope, index, quantity)
+    if special is not None:
+        scope.bound[index] = special
+        return ""
+    role = _role(scope, index, quantity)
+    nearest: Fact | None = None
+    for pool in scope.pools(index):
+        decided, near = _decide(scope, index, quantity, role, pool)
+        if decided:
+            scope.bound[index] = decided
+            return ""
+        nearest = nearest or near
+    together = _together(scope, index, quantity)
+    if together:
+        scope.bound[index] = together
+        return ""
+    return _reason(scope, quantity, role, nearest)
+
+
+def _decide(scope: Scope, index: int, quantity: Quantity, role: str, pool: tuple[Fact, ...]) -> tuple[tuple[Fact, ...], Fact | None]:
+    """Match within one pool: the first measure in reach that has facts of this kind and role decides."""
+    fitting_kind = [fact for fact in pool if kind(quantity, fact, scope) and plays(scope, index, fact, role) and _headed(scope, index, fact)]
+    if not fitting_kind:
+        return (), None
+    slack = _slack(scope, index)
+    for concepts in scope.measures(index):
+        eligible = [fact for fact in fitting_kind if fact.concepts & concepts]
+        if eligible:
+            return tuple(fact for fact in eligible if fits(_sided(scope, index, quantity, fact), fact, slack)), eligible[0]
+    moved = [fact for fact in fitting_kind if fact.aspect in MOVES | {Aspect.PREVIOUS, Aspect.CURRENT} and fact.names]
+    bare = fitting_kind if quantity.kind != "plain" and _single(fitting_kind) else moved
+    return tuple(fact for fact in bare if fits(quantity, fact, slack)), (bare[0] if bare else None)
+
+
+def _sided(scope: Scope, index: int, quantity: Quantity, fact: Fact) -> Quantity:
+    """A z-score told as "below the mean" is negative."""
+    if fact.aspect is Aspect.ZSCORE and not quantity.signed and scope.words(index) & {"below", "under"}:
+        return replace(quantity, value=-quantity.value)
+    return quantity
+
+
+def _single(facts: Iterable[Fact]) -> bool:
+    """Whether a number without a measure can only mean one thing here."""
+    return len({fact.family for fact in facts if fact.aspect not in (Aspect.SHARE, Aspect.RANK)}) <= 1 or all(fact.names for fact in facts)
+
+
+def kind(quantity: Quantity, fact: Fact, scope: Scope) -> bool:
+    """Return whether a fact can be written as this kind of quantity."""
+    if fact.number is None:
+        return False
+    match quantity.kind:
+        case "percent" | "fraction":
+            return fact.unit in SHARES and fact.aspect is not Aspect.DIFFERENCE
+        case "points":
+            return fact.unit in SHARES and fact.aspect is Aspect.DIFFERENCE
+        case "money":
+            return fact.unit is Unit.MONEY and quantity.currency == scope.facts.document.currency
+        case "duration":
+            return fact.unit in (Unit.SECONDS, Unit.DAYS)
+        case "ordinal":
+            return fact.aspect is Aspect.RANK
+        case _:
+            return fact.unit in PLAIN or (fact.unit is Unit.PROBABILITY and quantity.step < 1)
+
+
+def fits(quantity: Quantity, fact: Fact, slack: str = "") -> bool:
+    """Return whether the fact rounds to the quantity as written (see the rules above)."""
+    value = fact.number
+    if value is None:
+        return False
+    if quantity.kind == "duration" and fact.unit is Unit.DAYS:
+        value *= 86400
+    if fact.aspect in MOVES and not quantity.signed:
+        value = abs(value)
+    written, step = quantity.value, quantity.step
+    off = value - written
+    tiny = 1e-9 + abs(value) * 1e-9
+    if slack == "about":
+        return abs(off) <= max(step / 2, abs(value) * 0.05) + tiny
+    if slack == "over":
+        return -tiny <= off <= abs(written) * 0.15 + tiny
+    if slack == "under":
+        return -abs(written) * 0.15 - tiny <= off <= tiny
+    return -step / 2 - tiny <= off <= (step if quantity.parts > 1 else step / 2) + tiny
+
+
+def _slack(scope: Scope, index: int) -> str:
+    left = scope.sentence.around(index, -1, reach=2)
+    first, second = (*left, "", "")[:2]
+    if first in lexicon.ABOUT or (first, second) in (("to", "close"), ("a", "about"), ("a", "roughly"), ("a", "around")):
+        return "about"
+    if first in lexicon.OVER or (first == "than" and second in ("more", "greater", "higher")) or (first, second) == ("least", "at"):
+        return "over"
+    if first in lexicon.UNDER or (first == "than" and second in ("less", "fewer", "lower")) or (first, second) in (("most", "at"), ("to", "up")):
+        return "under"
+    if first in ("a", "just") and second in ("nearly", "almost", "under", "over"):
+        return "over" if second == "over" else "under"
+    return ""
+
+
+def _headed(scope: Scope, index: int, fact: Fact) -> bool:
+    """Return whether a row is spoken of by its first name, in this segment, before it, or as the subject carried over."""
+    if len(fact.names) < 2:
+        return True
+    segment = scope.items[index].segment
+    head = fact.names[0]
+    return head == scope.carried or any(item.value == head and item.segment <= segment for item in scope.items if item.kind == "name")
+
+
+def _role(scope: Scope, index: int, quantity: Quantity) -> str:
+    """Say what the words beside a number make it: previous, against, change, current, or plain."""
+    left = scope.sentence.around(index, -1, skip=ROLE_SKIP, reach=2)
+    first, second = (*left, "", "")[:2]
+    right = []
+    for item in scope.items[index + 1 : index + 7]:
+        if item.kind == "quantity" or item.segment != scope.items[index].segment:
+            break
+        right.append(item.low)
+    words = scope.words(index)
+    if first in ("against", "versus", "vs") or (first in ("to", "with") and second == "compared") or (first == "of" and second == "instead"):
+        return "against"
+    if first == "from":
+        return "previous" if not right[:1] or words & DIRECTIONS or not _counts(scope, index) else "against"
+    if set(right[:5]) & EARLIER or first in EARLIER or (right[:1] == ["in"] and "previous" in right):
+        return "previous"
+    if first in DIRECTIONS or second in DIRECTIONS and first in ("by", "another", "some", "of") or quantity.signed or set(right[:1]) & DIRECTIONS:
+        return "change"
+    if first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE):
+        return "change"
+    if set(right[:2]) & {"drop", "fall", "rise", "increase", "decrease", "improvement", "gain", "decline", "reduction", "growth", "change"}:
+        return "change"
+    if first in lexicon.CURRENTLY:
+        return "current"
+    return "moved" if words & {"change", "changed", "difference", "moved", "swing", "improvement", "improved"} else "plain"
+
+
+def _counts(scope: Scope, index: int) -> bool:
+    return any(index < measure.first <= index + 3 and measure.segment == scope.items[index].segment for measure in scope.sentence.measures)
+
+
+def plays(scope: Scope, index: int, fact: Fact, role: str) -> bool:
+    """Return whether a fact's aspect agrees with the number's role and has the word it asks for in the sentence."""
+    aspect = fact.aspect
+    if role == "change":
+        return aspect in MOVES
+    if role == "previous":
+        return aspect is Aspect.PREVIOUS or (aspect is Aspect.HALF and fact.rank == 1)
+    if aspect in MOVES:
+        return role == "moved"
+    if aspect is Aspect.PREVIOUS:
+        return role == "against" or bool(scope.words(index) & EARLIER)
+    if role == "against" and aspect is Aspect.CURRENT:
+        return False
+    return _asked(scope, index, fact)
+
+
+def _asked(scope: Scope, index: int, fact: Fact) -> bool:
+    words = scope.words()
+    match fact.aspect:
+        case Aspect.TOTAL:
+            return bool(words & (lexicon.WHOLE | {"all", "period", "days", "in"}))
+        case Aspect.MAXIMUM:
+            return bool(words & lexicon.PEAKS)
+        case Aspect.MINIMUM:
+            return bool(words & lexicon.LOWS)
+        case Aspect.MEAN:
+            return bool(words & lexicon.AVERAGE) or bool({"a", "day"} <= scope.words(index))
+        case Aspect.ZSCORE:
+            return bool(words & lexicon.UNUSUAL)
+        case Aspect.THRESHOLD:
+            return bool(words & lexicon.LIMIT) or bool(fact.concepts & {"threshold"} and set(fact.label.lower().split()) & words)
+        case Aspect.PROJECTED:
+            return bool(words & lexicon.PROJECTED)
+        case Aspect.HALF:
+            return "half" in words and _half(scope, index, fact.rank)
+        case Aspect.RANK:
+            left = scope.sentence.around(index, -1, skip=frozenset(["."]), reach=2)
+            return bool(set(left[:1]) & (RANKED | {"no"})) or getattr(scope.items[index].value, "kind", "") == "ordinal"
+        case Aspect.TOP_SHARE:
+            return _top(scope) == fact.rank
+        case Aspect.PERIOD:
+            return bool(words & (lexicon.PERIODS | {"days", "last", "past", "over", "these", "day"}))
+        case _:
+            return True
+
+
+def _half(scope: Scope, index: int, half: int) -> bool:
+    """Return whether the nearest "first half" or "second half" is the one meant."""
+    found = []
+    for place, item in enumerate(scope.items[:-1]):
+        if item.low in lexicon.HALVES and scope.items[place + 1].low == "half":
+            found.append((item.segment != scope.items[index].segment, abs(place - index), 1 if item.low == "first" else 2))
+    return bool(found) and min(found)[-1] == half
+
+
+def _top(scope: Scope) -> int:
+    """Return the k of "top three" or "three largest" in the sentence, else 0; a list of names before "together" counts too."""
+    for place, item in enumerate(scope.items):
+        if isinstance(item.value, Quantity) and item.value.kind == "plain":
+            beside = {*scope.sentence.around(place, -1, reach=1), *scope.sentence.around(place, 1, reach=1)}
+            if beside & (lexicon.FIRST - {"most"}):
+                return int(item.value.value)
+    return 0
+
+
+def _special(scope: Scope, index: int, quantity: Quantity) -> tuple[Fact, ...] | None:
+    """Numbers that need no measure: days of the period, the k of "top k", a year, "out of 100"."""
+    left = scope.sentence.around(index, -1, reach=2)
+    if quantity.kind == "duration":
+        periods = tuple(fact for fact in scope.periods() if fact.unit is Unit.DAYS and fits(quantity, fact))
+        cue = set(left) & {"last", "past", "previous", "over", "these", "preceding", "the"}
+        earlier = bool(set(left) & {"previous", "preceding"})
+        periods = tuple(fact for fact in periods if earlier == (fact.id == "period.previous_days"))
+        return periods if periods and cue and not scope.own(index) or (periods and set(left) & {"last", "past", "previous", "preceding"}) else None
+    if quantity.kind != "plain":
+        return None
+    if left[:2] == ["of", "out"] and quantity.value == 100:
+        return ()
+    if not quantity.written and 1970 <= quantity.value <= 2200 and left[:1] in (["in"], ["since"], ["during"]) and not _counts(scope, index):
+        years = tuple(fact for fact in scope.periods() if isinstance(fact.value, str) and fact.value.startswith(f"{quantity.value:.0f}"))
+        return years or None
+    beside = {*left[:1], *scope.sentence.around(index, 1, reach=1)}
+    if beside & (lexicon.FIRST - {"most", "maximum", "record"}):
+        return _top_count(scope, index, int(quantity.value))
+    return None
+
+
+def _top_count(scope: Scope, index: int, size: int) -> tuple[Fact, ...] | None:
+    """Bind the k of "top k": there must be that many rows, and as many names where the sentence lists them."""
+    names = [item for item in scope.items[index:] if item.kind == "name"]
+    if len(names) > 1 and len({str(item.value) for item in names}) != size:
+        return None
+    rows = [fact for fact in scope.facts.whole if fact.aspect is Aspect.ROWS and (fact.number or 0) >= size]
+    for concepts in scope.measures(index):
+        counted = tuple(fact for fact in rows if fact.concepts & concepts)
+        if counted:
+            return counted
+    return tuple(rows) or None
+
+
+def _together(scope: Scope, index: int, quantity: Quantity) -> tuple[Fact, ...]:
+    """Bind a sum over the names listed before "together", "combined" or "between them"."""
+    if not scope.words() & lexicon.TOGETHER:
+        return ()
+    names = list(dict.fromkeys(str(item.value) for item in scope.items[:index] if item.kind == "name"))
+    if len(names) < 2:
+        return ()
+    slack = _slack(scope, index)
+    for concepts in scope.measures(index):
+        rows = [
+            {
+                fact.family if fact.aspect is Aspect.SHARE else fact.id.rsplit(".", 1)[-1]: fact
+                for fact in scope.facts.by_name.get(name, ())
+                if fact.concepts & concepts and fact.aspect in (Aspect.CELL, Aspect.SHARE) and kind(quantity, fact, scope)
+            }
+            for name in names
+        ]
+        for column in rows[0] if rows else ():
+            parts = [row[column] for row in rows if column in row]
+            if len(parts) != len(names):
+                continue
+            total = sum(part.number or 0 for part in parts)
+            whole = Fact(f"sum.{column}", "sum", parts[0].label, total, parts[0].unit, parts[0].section, parts[0].block, Aspect.TOTAL, concepts, "sum")
+            if fits(quantity, whole, slack):
+                return tuple(parts)
+    return ()
+
+
+def _reason(scope: Scope, quantity: Quantity, role: str, nearest: Fact | None) -> str:
+    if nearest is None:
+        return {
+            "change": "no change of that size is stated for what this clause speaks of",
+            "previous": "no earlier value is stated for what this clause speaks of",
+        }.get(role, f"no fact of the subjects and measures of this clause is a {quantity.kind} like this")
+    document = scope.facts.document
+    value = show.show(nearest.value, nearest.unit, currency=document.currency, timezone=document.period.timezone)
+    return f"the Document says {value} ({nearest.subject}: {nearest.label}, {nearest.aspect}; {nearest.id})"

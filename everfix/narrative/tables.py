@@ -1,0 +1,262 @@
+"""Words about a table: richer for the tables every report knows (patterns, fixes, predictions, changes), sound for any other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from everfix.documents.model import Cell, Column, Section, Table, Unit
+from everfix.narrative import cells, lexicon, prose
+from everfix.narrative.prose import Voice
+from everfix.narrative.told import Told
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table with its cells by column key; only rows whose name prose may use."""
+
+    voice: Voice
+    table: Table
+    label: Column
+    rows: tuple[Row, ...]
+
+    def column(self, *keys: str) -> Column | None:
+        return next((column for key in keys for column in self.table.columns if column.key == key), None)
+
+    def cell(self, row: Row, column: Column | None) -> Cell:
+        return None if column is None else row[self.table.columns.index(column)]
+
+    def number(self, row: Row, column: Column | None) -> float | None:
+        cell = self.cell(row, column)
+        return float(cell) if isinstance(cell, (int, float)) and not isinstance(cell, bool) else None
+
+    def show(self, row: Row, column: Column | None) -> str:
+        cell = self.cell(row, column)
+        return "" if column is None or cell is None or cell == "" else self.voice.say(cell, column.unit)
+
+    def name(self, row: Row, column: Column | None = None) -> str:
+        return self.voice.name(self.cell(row, column or self.label))
+
+    @property
+    def count(self) -> int:
+        return len(self.table.rows) if self.table.total_rows is None else self.table.total_rows
+
+
+def tell(voice: Voice, section: Section, table: Table) -> Told:
+    """Return the paragraph of a table."""
+    if not table.rows:
+        return Told((table.empty,))
+    label = next((column for column in table.columns if column.unit is Unit.TEXT and column.key not in lexicon.STATE_KEYS), None)
+    if label is None:
+        return Told()
+    place = table.columns.index(label)
+    bounded = table.rows[: cells.ROWS]
+    rows = Rows(voice, table, label, tuple(row for row in bounded if voice.name(row[place])))
+    if not rows.rows:
+        return Told()
+    for wanted, writer in WRITERS:
+        if all(rows.column(*keys) for keys in wanted):
+            return writer(rows)
+    return _any(rows)
+
+
+def _sorted(rows: Rows, column: Column) -> list[Row]:
+    known = [row for row in rows.rows if rows.number(row, column) is not None]
+    return sorted(known, key=lambda row: -(rows.number(row, column) or 0.0))
+
+
+def _patterns(rows: Rows) -> Told:
+    voice, risk, issues = rows.voice, rows.column("risk_score"), rows.column("issues")
+    order = _sorted(rows, risk or rows.table.columns[0])
+    if not order or risk is None:
+        return _any(rows)
+    top = order[0]
+    head = f"{rows.name(top)} carries the highest risk score, {rows.show(top, risk)}"
+    if issues is not None and rows.show(top, issues):
+        number = rows.number(top, issues) or 0.0
+        head += f", with {prose.counted(number, issues.title)}" + _share(rows, top)
+    sentences = [voice.sentence(head)]
+    parts = [f"{rows.name(row)} ({_pattern(rows, row)})" for row in order[1:3]]
+    if parts:
+        sentences.append(voice.sentence(f"behind it {'come' if len(parts) > 1 else 'comes'} {prose.listing(parts)}"))
+    sentences += _top_share(rows, issues)
+    sentences += _seen(rows, top)
+    sentences += _states(rows)
+    summary = voice.sentence(f"what keeps coming back is led by {rows.name(top)}, at a risk score of {rows.show(top, risk)}" + _also(rows, top))
+    return Told(tuple(sentences), summary, sentences[0], 8.0)
+
+
+def _also(rows: Rows, row: Row) -> str:
+    issues = rows.column("issues")
+    number = rows.number(row, issues)
+    return "" if issues is None or number is None else f" and {prose.counted(number, issues.title)}{_share(rows, row)}"
+
+
+def _share(rows: Rows, row: Row) -> str:
+    share = rows.column("share")
+    return f" ({rows.show(row, share)} of the total)" if rows.show(row, share) else ""
+
+
+def _pattern(rows: Rows, row: Row) -> str:
+    parts = []
+    for key in ("risk_score", "issues"):
+        column = rows.column(key)
+        if column is not None and rows.show(row, column):
+            number = rows.number(row, column) or 0.0
+            parts.append(f"{prose.lower(column.title)} {rows.show(row, column)}" if column.unit is not Unit.COUNT else prose.counted(number, column.title))
+    return ", ".join(parts)
+
+
+def _top_share(rows: Rows, column: Column | None) -> list[str]:
+    """Say how much the three largest hold together, where the table is whole and there are more than that."""
+    if column is None or column.unit not in cells.ADDITIVE or rows.count != len(rows.table.rows) or len(rows.table.rows) <= 4:
+        return []
+    values = sorted((rows.number(row, column) or 0.0 for row in rows.table.rows), reverse=True)
+    if values[-1] < 0 or not sum(values):
+        return []
+    share = rows.voice.say(sum(values[:3]) / sum(values), Unit.PERCENT)
+    return [rows.voice.sentence(f"the three largest {prose.plural(rows.label.title)} hold {share} of the {prose.lower(column.title)} listed")]
+
+
+def _seen(rows: Rows, row: Row) -> list[str]:
+    seen, chance = rows.column("last_seen"), rows.column("probability")
+    parts = []
+    if rows.show(row, seen):
+        parts.append(f"was last seen on {rows.show(row, seen)}")
+    if rows.show(row, chance):
+        parts.append(f"has {prose.article(rows.show(row, chance))} chance of coming back")
+    return [rows.voice.sentence(f"{rows.name(row)} {prose.listing(parts)}")] if parts else []
+
+
+def _states(rows: Rows) -> list[str]:
+    """Count the rows in each state, where there are few states."""
+    column = rows.column("status", "verdict", "state")
+    if column is None or len(rows.table.rows) < 2:
+        return []
+    found = Counter(str(cell) for cell in rows.table.column(column.key) if cell not in (None, ""))
+    if not found or len(found) > 4 or any(not state.replace(" ", "").isalpha() for state in found):
+        return []
+    parts = [f"{count} {prose.lower(state)}" for state, count in found.most_common()]
+    return [rows.voice.sentence(f"by {prose.lower(column.title)}: {prose.listing(parts)}")]
+
+
+def _prevented(rows: Rows) -> Told:
+    voice, prevented = rows.voice, rows.column("prevented", "loops_prevented")
+    expected, observed, pattern = rows.column("expected"), rows.column("observed"), rows.column("pattern")
+    if prevented is None:
+        return _any(rows)
+    sentences, order = [], _sorted(rows, prevented)
+    total = sum(rows.number(row, prevented) or 0.0 for row in rows.table.rows)
+    if prevented.unit in cells.ADDITIVE:
+        followed = prose.counted(len(rows.table.rows), rows.label.title)
+        sentences.append(voice.sentence(f"{followed} were followed, and together they prevented {voice.say(total, prevented.unit)} recurrences"
+                                        if len(rows.table.rows) > 1 else f"{followed} was followed"))
+    for row in order[:2]:
+        told = f"{rows.name(row)} prevented {rows.show(row, prevented)}"
+        if pattern is not None and rows.name(row, pattern) and rows.name(row, pattern) != rows.name(row):
+            told += f" of {rows.name(row, pattern)}"
+        if rows.show(row, expected) and rows.show(row, observed):
+            told += f": {rows.show(row, expected)} were expected and {rows.show(row, observed)} observed"
+        sentences.append(voice.sentence(told))
+    sentences += _states(rows)
+    return Told(tuple(sentences), sentences[0], sentences[1] if len(sentences) > 1 and order else sentences[0], 5.0)
+
+
+def _fixes(rows: Rows) -> Told:
+    voice, rank, pattern = rows.voice, rows.column("rank"), rows.column("pattern")
+    gain = rows.column("expected_loops_prevented", "impact")
+    order = sorted((row for row in rows.rows if rows.number(row, rank) is not None), key=lambda row: rows.number(row, rank) or 0.0)
+    if not order:
+        return _any(rows)
+    sentences = []
+    for place, row in enumerate(order[:3]):
+        target = rows.name(row, pattern) if pattern is not None else ""
+        told = f"{'start with' if place == 0 else 'next in line is' if place == 1 else 'after that comes'} {rows.name(row)}"
+        if target and target != rows.name(row):
+            told += f", which addresses {target}"
+        if gain is not None and rows.number(row, gain) is not None:
+            told += f", {'expected to prevent' if place == 0 else 'with'} {rows.show(row, gain)} {'recurrences' if place == 0 else 'expected'}"
+        sentences.append(voice.sentence(told))
+    effort = rows.column("effort")
+    if rows.show(order[0], effort):
+        sentences[0] = sentences[0][:-1] + f"; its effort is {prose.lower(rows.show(order[0], effort))}."
+    first = f"the fix to make first is {rows.name(order[0])}"
+    if gain is not None and rows.number(order[0], gain) is not None:
+        first += f", expected to prevent {rows.show(order[0], gain)} recurrences"
+    return Told(tuple(sentences), voice.sentence(first), voice.sentence(f"do this first: {rows.name(order[0])}" + first.partition(rows.name(order[0]))[2]), 7.0)
+
+
+def _due(rows: Rows) -> Told:
+    voice, chance, window, trigger = rows.voice, rows.column("probability"), rows.column("window_days"), rows.column("likely_trigger", "trigger")
+    if chance is None:
+        return _any(rows)
+    order = _sorted(rows, chance)
+    if not order:
+        return _any(rows)
+    told = []
+    for row in order[:3]:
+        part = f"{rows.name(row)} has {prose.article(rows.show(row, chance))} chance of coming back"
+        if rows.number(row, window) is not None:
+            part += f" within {rows.voice.say(rows.number(row, window), Unit.DAYS)}"
+        if rows.show(row, trigger) and len(told) == 0:
+            part += f", with {rows.show(row, trigger)} as the likely trigger"
+        told.append(voice.sentence(part))
+    count = f"{prose.counted(rows.count, rows.label.title)} {'is' if rows.count == 1 else 'are'} listed as due"
+    due = f"due next: {told[0][:-1]}"
+    return Told((voice.sentence(count), *told), voice.sentence(due), voice.sentence(f"watch {told[0][:-1].replace(' has ', ', which has ', 1)}"), 6.5)
+
+
+def _changes(rows: Rows) -> Told:
+    voice, before, now = rows.voice, rows.column(*sorted(lexicon.PREVIOUS_KEYS)), rows.column(*sorted(lexicon.CURRENT_KEYS))
+    sentences = []
+    moved = [row for row in rows.rows if rows.number(row, before) is not None and rows.number(row, now) is not None]
+    moved.sort(key=lambda row: -abs((rows.number(row, now) or 0.0) - (rows.number(row, before) or 0.0)))
+    for row in moved[:4]:
+        old, new = rows.show(row, before), rows.show(row, now)
+        if old == new:
+            continue
+        way = (rows.number(row, now) or 0.0) > (rows.number(row, before) or 0.0)
+        verb = voice.choose(rows.name(row), ("rose", "went up", "climbed") if way else ("fell", "went down", "dropped"))
+        sentences.append(voice.sentence(f"{rows.name(row)} {verb} from {old} to {new}"))
+    if not sentences:
+        return _any(rows)
+    return Told(tuple(sentences), "", sentences[0], 4.0)
+
+
+def _any(rows: Rows) -> Told:
+    """Any other table: how many rows, and the largest of its main measure."""
+    voice = rows.voice
+    skip = cells.UNCOUNTED | lexicon.CHANGE_KEYS
+    numeric = [column for column in rows.table.columns if column.unit not in (Unit.TEXT, Unit.FLAG, *cells.TIMES) and column.key not in skip]
+    noun = prose.plural(rows.label.title)
+    count = f"the table lists {prose.counted(len(rows.table.rows), rows.label.title)}"
+    if rows.count > len(rows.table.rows):
+        count = f"{voice.say(len(rows.table.rows), Unit.COUNT)} of {prose.counted(rows.count, rows.label.title)} are shown"
+    if not numeric:
+        return Told((voice.sentence(count), *_states(rows)), "", "", 0.5)
+    main = numeric[0]
+    order = _sorted(rows, main)
+    if not order:
+        return Told((voice.sentence(count),), "", "", 0.5)
+    title = prose.lower(main.title)
+    top = order[0]
+    head = f"{rows.name(top)} has the highest {title}, {rows.show(top, main)}"
+    rest = [f"{rows.name(row)} ({rows.show(row, main)})" for row in order[1:3]]
+    if rest:
+        head += f", ahead of {prose.listing(rest)}"
+    sentences = [voice.sentence(count), voice.sentence(head)]
+    if len({rows.number(row, main) for row in order}) == 1 and len(order) > 1:
+        sentences = [voice.sentence(count), voice.sentence(f"all {noun} have the same {title}, {rows.show(top, main)} at {rows.name(top)}")]
+    sentences += _top_share(rows, main) + _states(rows)
+    return Told(tuple(sentences), voice.sentence(head) if len(sentences) > 1 else "", sentences[1], 2.0)
+
+
+WRITERS = (
+    ((("expected_loops_prevented", "impact"), ("rank",), ("fix", "recommendation", "title")), _fixes),
+    ((("prevented", "loops_prevented"), ("fix", "pattern")), _prevented),
+    ((("risk_score",), ("pattern", "title", "name")), _patterns),
+    ((("probability",), ("pattern",), ("window_days",)), _due),
+    ((("before", "previous", "prior"), ("now", "current", "after")), _changes),
+)
