@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from everfix.failures import normalise, stacktraces
+from everfix.failures import differences, normalise, stacktraces
 
 CURRENT = "2026-11-22"
 KEY_FRAMES = 6  # in-app frames that make the key: enough to tell two ways to one helper apart, few enough to survive a new entry point
@@ -41,6 +41,7 @@ class Features:
     tests: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
     title: str = ""
     error_type: str = ""
     service: str = ""
@@ -103,9 +104,11 @@ def _error_type(failure: Failure, trace: stacktraces.Trace | None) -> str:
 
 
 def in_app(trace: stacktraces.Trace) -> tuple[stacktraces.Frame, ...]:
-    """Return the application's frames on the way to the root cause without immediate repeats (recursion); tests only where nothing else is."""
+    """Return the application's frames on the way to the root cause, without immediate repeats (recursion).
+
+    A test's own frames count where the test itself raised: there the check that failed is the identity, not what called it."""
     path = [f for f in trace.path() if f.in_app]
-    chosen = [f for f in path if not f.test] or path
+    chosen = path if path and path[0].test else [f for f in path if not f.test]
     return tuple(f for n, f in enumerate(chosen) if n == 0 or f.name != chosen[n - 1].name)
 
 
@@ -113,7 +116,7 @@ def _by_frames(failure: Failure, trace: stacktraces.Trace, kind: str) -> tuple[l
     frames, said = in_app(trace), normalise.headline(trace.root.message or failure.message)
     if frames:
         names = [f.name for f in frames[:KEY_FRAMES]]
-        tests = all(f.test for f in frames)
+        tests = frames[0].test
         signature = f"{kind or 'Failure'} in {names[0]}"
         rule = "test frames" if tests else "in-app frames"
         parts: list[object] = ["frames", kind, names, said if tests else ""]
@@ -154,6 +157,7 @@ def _features(failure: Failure, trace: stacktraces.Trace | None, kind: str) -> F
         tests=tuple(dict.fromkeys(f.name for f in path if f.test))[:8],
         lines=normalise.lines(failure.message, most=40),
         words=tuple(normalise.words(f"{failure.title} {normalise.mask(failure.message[:6000])}")[:400]),
+        differs=differences.of(failure.message),
         title=normalise.mask(failure.title)[:300],
         error_type=kind,
         service=normalise.mask(failure.service)[:200],

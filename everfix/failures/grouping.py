@@ -4,36 +4,91 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
 
-from everfix.failures import fingerprint, similarity
-from everfix.failures.fingerprint import Failure, Features
+from everfix.failures import fingerprint, similarity, sources, templates
+from everfix.failures.fingerprint import Failure, Features, Fingerprint
 
 FIELDS = ("title", "message", "stacktrace", "error_type", "service", "kind", "team")
 
 
+EXEMPLARS = 6  # members kept to compare with: the first three, then the latest three
+NEED = 0.0  # log-odds from which a likeness merges
+ALIKE = 3  # exemplars whose mean likeness counts, so that one chance resemblance does not pull a failure in
+SHARE, FROM = 0.34, 60  # no group may take more than this share of a source's distinct failures by likeness, once there are so many
+CHANGED = 0.02  # share of items whose group may differ in the end from what was said on arrival
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a failure went and why; `nearest` is the best group that it did not go to."""
+    """Where a failure went and why; `nearest` is the best group it did not go to, `absorbed` the groups that turned out to be this one."""
 
     group: str
     why: dict[str, Any]
     similarity: float
     nearest: tuple[str, float] | None
+    absorbed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class _Scope:
-    """All that is remembered of one scope."""
+class Scope:
+    """All that is remembered of one scope; JSON-able through `to_json`/`from_json`, so that a server can keep it beside the scope's patterns."""
 
-    source: similarity.Source = field(default_factory=similarity.Source)
+    source: sources.Source = field(default_factory=sources.Source)
     index: similarity.Index = field(default_factory=similarity.Index)
+    templates: templates.Templates = field(default_factory=templates.Templates)
     exact: dict[str, str] = field(default_factory=dict)
-    exemplars: dict[str, Features] = field(default_factory=dict)
+    heads: dict[str, list[str]] = field(default_factory=dict)
+    exemplars: dict[str, list[sources.Bag]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    merges: dict[str, int] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    symptoms: set[str] = field(default_factory=set)
+
+    def resolve(self, group: str) -> str:
+        """Return the group that a group has become part of, or itself."""
+        while group in self.links:
+            group = self.links[group]
+        return group
+
+    def join(self, groups: list[str]) -> tuple[str, tuple[str, ...]]:
+        """Make groups one: the largest keeps its id, at a tie the oldest; return it and those it absorbed."""
+        live = list(dict.fromkeys(self.resolve(g) for g in groups))
+        kept = max(live, key=lambda g: self.sizes.get(g, 0))
+        absorbed = tuple(g for g in live if g != kept)
+        for group in absorbed:
+            self.links[group] = kept
+            self.sizes[kept] = self.sizes.get(kept, 0) + self.sizes.pop(group, 0)
+            held = self.exemplars.setdefault(kept, [])
+            held.extend(self.exemplars.pop(group, [])[: max(0, EXEMPLARS - len(held))])
+        return kept, absorbed
+
+    def to_json(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
+        kept = {g: [b.features.to_json() for b in bags] for g, bags in self.exemplars.items()}
+        return {
+            **plain, "symptoms": sorted(self.symptoms), "source": self.source.to_json(), "templates": self.templates.to_json(),
+            "exemplars": kept, "recent": self.index.recent,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Scope:
+        plain = {name: dict(raw[name]) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
+        made = cls(source=sources.Source.from_json(raw["source"]), templates=templates.Templates.from_json(raw["templates"]), **plain)
+        made.symptoms = set(raw["symptoms"])
+        for group, kept in raw["exemplars"].items():
+            made.exemplars[group] = [sources.Bag(Features.from_json(f)) for f in kept]
+            for bag in made.exemplars[group]:
+                made.index.add(group, bag)
+        made.index.recent = list(raw["recent"])
+        return made
 
 
 class Grouper:
@@ -41,60 +96,128 @@ class Grouper:
 
     def __init__(self, corrections: Mapping[str, str] | None = None) -> None:
         self.corrections = dict(corrections or {})
-        self._scopes: dict[str, _Scope] = {}
-        self._items: dict[str, str] = {}
+        self.scopes: dict[str, Scope] = {}
+        self._items: dict[str, tuple[str, str]] = {}
 
     def assign(self, item_id: str, failure: Failure) -> Assignment:
-        """Return the group of one failure; the same failure again gets the same group in O(1)."""
-        scope = self._scopes.setdefault(failure.scope, _Scope())
-        print_ = fingerprint.of(failure)
-        made = self._decide(scope, print_)
-        scope.source.observe(print_.features)
-        self._items[item_id] = made.group
+        """Return the group of one failure; one that was seen before is found in O(1)."""
+        scope = self.scopes.setdefault(failure.scope, Scope())
+        made = assign(scope, fingerprint.of(failure), self.corrections)
+        self._items[item_id] = (failure.scope, made.group)
         return made
 
-    def _decide(self, scope: _Scope, found: fingerprint.Fingerprint) -> Assignment:
-        if found.key in self.corrections:
-            return Assignment(self.corrections[found.key], {"rule": "corrected by a person"}, 1.0, None)
-        if found.key in scope.exact:
-            return Assignment(scope.exact[found.key], {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
-        best = sorted(
-            ((similarity.score(found.features, scope.exemplars[g], scope.source), g) for g in scope.index.candidates(found.features, scope.source)),
-            key=lambda s: (-s[0][0], s[1]),
-        )
-        if best and best[0][0][0] >= 0.8:
-            (value, why), group = best[0]
-            scope.exact[found.key] = group
-            return Assignment(group, {**found.why, "rule": "alike", **why}, value, (best[1][1], best[1][0][0]) if len(best) > 1 else None)
-        group = found.key
-        scope.exact[group], scope.exemplars[group] = group, found.features
-        scope.index.add(group, found.features)
-        return Assignment(group, {**found.why, "rule": f"new: {found.why['rule']}"}, 1.0, (best[0][1], best[0][0][0]) if best else None)
-
     def finish(self) -> dict[str, str]:
-        """Return the final group of every item assigned so far; at most 2 % differ from what was said on arrival."""
-        return dict(self._items)
+        """Return the final group of every item assigned so far: merges found later are applied, the most telling first, to at most 2 % of items."""
+        sizes = Counter(self._items.values())
+        allowed = int(CHANGED * len(self._items))
+        moved: dict[tuple[str, str], str] = {}
+        order = sorted(sizes, key=lambda sg: (-sizes.get((sg[0], self.scopes[sg[0]].resolve(sg[1])), 0), sizes[sg], sg))
+        for scope, group in order:
+            final = self.scopes[scope].resolve(group)
+            if final != group and sizes[scope, group] <= allowed:
+                allowed -= sizes[scope, group]
+                moved[scope, group] = final
+        return {item: moved.get(said, said[1]) for item, said in self._items.items()}
 
     def state(self) -> dict[str, Any]:
         """Return what is remembered, JSON-able, by scope."""
-        return {
-            name: {
-                "source": s.source.to_json(), "exact": s.exact, "exemplars": {g: f.to_json() for g, f in s.exemplars.items()},
-            }
-            for name, s in self._scopes.items()
-        }  # fmt: skip
+        return {name: scope.to_json() for name, scope in self.scopes.items()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], corrections: Mapping[str, str] | None = None) -> Grouper:
         """Rebuild a grouper that goes on as the one that wrote `state` would have; items assigned before are not in `finish`."""
         made = cls(corrections)
-        for name, raw in state.items():
-            scope = _Scope(similarity.Source.from_json(raw["source"]), similarity.Index(), dict(raw["exact"]))
-            for group, features in raw["exemplars"].items():
-                scope.exemplars[group] = Features.from_json(features)
-                scope.index.add(group, scope.exemplars[group])
-            made._scopes[name] = scope
+        made.scopes = {name: Scope.from_json(raw) for name, raw in state.items()}
         return made
+
+
+def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> Assignment:
+    """Decide where a failure goes and remember it: a person's word, the exact key, the key line, the template, the likeness, else a new group."""
+    bag = sources.Bag(found.features)
+    if found.key in corrections:
+        made = Assignment(corrections[found.key], {**found.why, "rule": "corrected by a person"}, 1.0, None)
+    elif found.key in scope.exact:
+        made = _again(scope, found, bag)
+    else:
+        made = _first(scope, found, bag)
+        scope.source.observe(bag)
+    scope.source.arrive(found.features.at)
+    scope.sizes[made.group] = scope.sizes.get(made.group, 0) + 1
+    scope.index.touch(made.group)
+    if found.features.at is not None:
+        scope.last[found.key] = found.features.at
+    return made
+
+
+def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
+    """A key seen before decides, unless the text is a bare symptom that this source shows for many causes."""
+    at = found.features.at
+    at_once = at is not None and scope.last.get(found.key) == at
+    telling = scope.source.telling(bag)
+    if telling and found.key not in scope.symptoms:
+        if at_once and scope.source.exclusive:
+            scope.symptoms.add(found.key)
+        if at is not None:
+            scope.source.repeat(at_once)
+    if telling and found.key not in scope.symptoms:
+        return Assignment(scope.resolve(scope.exact[found.key]), {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
+    reason = "several at one moment" if telling else "no line of its own"
+    group = hashlib.blake2b(f"{found.key} {found.features.service} {at if at_once else ''}".encode(), digest_size=16).hexdigest()
+    return Assignment(group, {**found.why, "rule": f"bare symptom ({reason}): kept apart by place"}, 1.0, (scope.resolve(scope.exact[found.key]), 0.5))
+
+
+def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
+    """Place a key never seen before."""
+    one_line = not bag.frames and not found.features.title and len(found.features.lines) == 1
+    keyed = not bag.frames and not found.features.title and scope.source.headline_tells(bag)
+    same: list[str] = []
+    why: dict[str, Any] = {}
+    if keyed and bag.head in scope.heads:
+        same, why = scope.heads[bag.head], {"rule": "same key line", "line": found.features.lines[0]}
+    elif one_line:
+        same, why = scope.templates.place(templates.tokens(found.features.lines[0]), found.key)
+        why = {"rule": "same template", **why}
+    if same:
+        group, absorbed = scope.join([*same, found.key])
+        return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, 1.0, None, tuple(g for g in absorbed if g != found.key)))
+    ranked = [] if keyed or one_line or not scope.source.telling(bag) else _ranked(scope, bag)
+    if ranked and ranked[0][0] >= NEED and _room(scope, ranked[0][1]):
+        value, group, parts = ranked[0]
+        scope.merges[group] = scope.merges.get(group, 0) + 1
+        why = {"rule": "alike", "because": similarity.reasons(parts), "evidence": {k: round(v, 2) for k, v in parts.items()}}
+        return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, similarity.likeness(value), _nearest(ranked[1:])))
+    return _placed(scope, found, bag, Assignment(found.key, {**found.why, "rule": f"new {found.why['rule']}"}, 1.0, _nearest(ranked)))
+
+
+def _placed(scope: Scope, found: Fingerprint, bag: sources.Bag, made: Assignment) -> Assignment:
+    """Remember a new key under its group."""
+    scope.exact[found.key] = made.group
+    if bag.head and made.group not in (held := scope.heads.setdefault(bag.head, [])):
+        held.append(made.group)
+    held = scope.exemplars.setdefault(made.group, [])
+    held.append(bag)
+    if len(held) > EXEMPLARS:
+        del held[EXEMPLARS // 2]
+    scope.index.add(made.group, bag)
+    return made
+
+
+def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, float]]]:
+    """Return candidate groups with the log-odds of one cause, best first: the mean over the exemplars most like the failure."""
+    out = []
+    for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
+        scored = sorted((similarity.score(bag, other, scope.source) for other in scope.exemplars.get(group, ())), key=lambda s: -s[0])[:ALIKE]
+        if scored:
+            out.append((sum(s for s, _ in scored) / len(scored), group, scored[0][1]))
+    return sorted(out, key=lambda s: (-s[0], s[1]))
+
+
+def _room(scope: Scope, group: str) -> bool:
+    return scope.source.seen < FROM or scope.merges.get(group, 0) < SHARE * scope.source.seen
+
+
+def _nearest(ranked: list[tuple[float, str, dict[str, float]]]) -> tuple[str, float] | None:
+    return (ranked[0][1], similarity.likeness(ranked[0][0])) if ranked else None
 
 
 @dataclass(slots=True)

@@ -32,12 +32,18 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"(?<![\w<.])(?:~|\.{1,2})?/(?:[\w.@%+=:,#~-]+/)+[\w.@%+=,#~-]*", "<path>"),
     (r"\b0[xX][0-9a-fA-F]+\b", "<hex>"),
     (r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,}\b", "<hex>"),
-    (r"(?<![A-Za-z])[-+]?\d[\d,]*(?:\.\d+)*(?:[eE][-+]?\d+)?(?=(?:ns|us|µs|ms|s|sec|secs|m|min|h|d|[KMGTP]i?B?|[kmg]b|B|bytes|px|%)\b)", "<num>"),
     (r"(?<![A-Za-z])[-+]?\b\d[\d.,:]*(?<![.,:])", "<num>"),
     (r"\d+", "<num>"),
 )
 _MASKS = tuple((re.compile(pattern), word) for pattern, word in MASKS)
 _RUNS = re.compile(r"<num>(?:[_\-.:,/]?<(?:num|hex)>)+")
+_UNITS = re.compile(r"<num> ?(?:[KMGTP]i?B|[kmg]b|B|bytes?|ns|us|µs|ms|s|secs?|seconds?|mins?|minutes?|hours?|h|days?|%)(?!\w)")
+_LABEL = r"(?:<(?:num|hex|ip)>|[A-Za-z0-9_\-])+"
+_TOP = (
+    r"(?:com|net|org|edu|gov|mil|int|info|biz|io|dev|app|cloud|local|localdomain|internal|intranet|lan|corp|home|arpa|cluster|svc"
+    r"|(?!(?:js|py|so|rb|go|cc|rs|ts|sh|md|kt|cs|pl|hs|ml|gz|db|id|to|is|in|at|of|on|or)\b)[a-z]{2})"
+)
+_HOSTS = re.compile(rf"(?<![\w.@/>])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\.?(?![\w(])")
 
 # A quoted word such as 'user_id' names the thing that failed and stays; a quoted value (digits, blanks, odd signs, long) is masked.
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
@@ -76,7 +82,7 @@ def _mask(text: str, quoted: bool) -> str:
         text = _QUOTED.sub(_value, text)
     for pattern, word in _MASKS:
         text = pattern.sub(word, text)
-    text = _RUNS.sub("<num>", text)
+    text = _HOSTS.sub("<host>", _UNITS.sub("<num>", _RUNS.sub("<num>", text)))
     return "\n".join(line.strip() for line in _SPACE.sub(" ", text).split("\n"))
 
 

@@ -1,106 +1,165 @@
-"""How alike two failures are: the second stage's score with its reasons, the index that finds candidates, and ranking for duplicate search."""
+"""How likely two failures have one cause: evidence in bits against what is common in their source, weighed and added, each part with its reason."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from everfix.failures.fingerprint import Features
+from everfix.failures.sources import Bag, Source, learnt
 
-MOST_POSTINGS = 200  # groups remembered per token; a token of more groups does not narrow the search
-
-
-def tokens(features: Features) -> Counter[str]:
-    """Return the weighted bag that is compared: frames and lines count as wholes, words as words."""
-    bag: Counter[str] = Counter()
-    for n, name in enumerate(features.frames):
-        bag[f"f:{name}"] += 2 if n < 3 else 1
-    for name in features.tests:
-        bag[f"f:{name}"] += 1
-    for line in features.lines:
-        bag[f"l:{line}"] += 1
-    for word in features.words:
-        bag[f"w:{word}"] += 1
-    if features.error_type:
-        bag[f"t:{features.error_type}"] += 2
-    if features.service:
-        bag[f"s:{features.service}"] += 1
-    return bag
-
-
-@dataclass(slots=True)
-class Source:
-    """What one scope's failures have in common: how many were seen, and in how many each token occurred."""
-
-    seen: int = 0
-    documents: dict[str, int] = field(default_factory=dict)
-
-    def observe(self, features: Features) -> None:
-        self.seen += 1
-        for token in tokens(features):
-            self.documents[token] = self.documents.get(token, 0) + 1
-
-    def weight(self, token: str) -> float:
-        return math.log((self.seen + 2) / (self.documents.get(token, 0) + 1)) + 0.1
-
-    def to_json(self) -> dict[str, Any]:
-        return {"seen": self.seen, "documents": self.documents}
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Source:
-        return cls(int(raw["seen"]), dict(raw["documents"]))
+# Weights of a logistic model with non-negative weights, so that no agreement can ever count against a merge nor a contradiction for one.
+# Fitted by bench/fit_groups.py on the older half or half of the projects of the public sets, never on the parts that are reported.
+WEIGHTS: dict[str, float] = {
+    "difference_bits": 0.10, "difference": 3.2, "service_bits": 0.19, "service_words": 0.0, "type_bits": 0.11, "lines": 0.73, "word_bits": 0.12,
+    "title_bits": 0.0, "time_bits": 0.12, "service_and_difference": 0.33, "service_and_text": 0.0, "service_and_top": 0.68, "top_bits": 0.0, "frames": 0.0,
+    "call_words": 0.0, "call_bits": 0.10, "type_words": 0.21, "hours": 0.13, "hours_and_calls": 0.03,
+    "other_type": -0.33, "other_difference": -0.08, "long_ago": -0.58, "same_moment": -1.35, "many": -0.69,
+}  # fmt: skip
+BIAS = 1.3
+REASONS = {
+    "difference_bits": "the same unusual difference", "difference": "the same difference between expected and actual", "service_bits": "the same place",
+    "service_words": "places with related names", "type_bits": "the same error type", "lines": "the same lines", "word_bits": "the same unusual words",
+    "title_bits": "related names", "time_bits": "close in time", "service_and_difference": "the same difference in the same place",
+    "service_and_text": "the same text in the same place", "service_and_top": "the same top frame in the same place", "top_bits": "the same top frame",
+    "frames": "the same frames", "call_words": "related functions", "call_bits": "the same unusual function names", "type_words": "related error types",
+    "hours": "within hours", "hours_and_calls": "related functions within hours",
+}  # fmt: skip
 
 
-def score(a: Features, b: Features, source: Source) -> tuple[float, dict[str, Any]]:
-    """Return the likeness of two failures of one source, 0 to 1, and why: a tf-idf cosine and what they share most."""
-    left, right = _vector(a, source), _vector(b, source)
-    shared = {t: left[t] * right[t] for t in left.keys() & right.keys()}
-    norm = math.sqrt(sum(v * v for v in left.values()) * sum(v * v for v in right.values()))
-    value = min(1.0, sum(shared.values()) / norm) if norm else 0.0
-    top = sorted(shared, key=lambda t: (-shared[t], t))[:4]
-    return value, {"shared": [t.split(":", 1)[1][:120] for t in top]}
+def evidence(a: Bag, b: Bag, source: Source) -> dict[str, float]:
+    """Return what speaks for (and, by the sign of its weight, against) one cause; only what is not zero."""
+    out: dict[str, float] = {}
+    _places(a, b, source, out)
+    _texts(a, b, source, out)
+    _times(a, b, source, out)
+    out["many"] = math.log2(source.seen + 2)
+    return {name: value for name, value in out.items() if value}
 
 
-def _vector(features: Features, source: Source) -> dict[str, float]:
-    return {t: (1 + math.log(n)) * source.weight(t) for t, n in tokens(features).items()}
+def _places(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
+    if a.frames and b.frames:
+        shared = a.frames & b.frames
+        out["frames"] = _share(a.frames, b.frames, source)
+        top = a.top == b.top
+        out["top_bits"] = min(8.0, max(map(source.bits, shared), default=0.0)) * (1.0 if top else 0.5)
+        out["service_and_top"] = float(top and a.service == b.service != "")
+    calls = a.calls & b.calls
+    if calls:
+        out["call_words"] = _share(a.calls, b.calls, source)
+        out["call_bits"] = _rarest(calls, source, 15.0)
+    if a.service and a.service == b.service:
+        out["service_bits"], out["service_words"] = min(8.0, source.bits(a.service)), 1.0
+        out["service_and_text"] = float(a.features.lines == b.features.lines != ())
+    elif a.place & b.place:
+        out["service_words"] = _share(a.place, b.place, source)
+    if a.type and a.type == b.type:
+        out["type_bits"], out["type_words"] = min(5.0, source.bits(a.type)), 1.0
+    elif a.type and b.type:
+        out["other_type"], out["type_words"] = 1.0, _share(a.kinds, b.kinds, source)
+
+
+def _texts(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
+    if a.differs and b.differs:
+        shared = a.differs & b.differs
+        if shared:
+            out["difference"] = _share(a.differs, b.differs, source)
+            out["difference_bits"] = min(8.0, max(map(source.bits, shared)))
+            out["service_and_difference"] = out["difference"] * (a.service == b.service != "")
+        else:
+            out["other_difference"] = 1.0
+    if a.lines & b.lines:
+        out["lines"] = _share(a.lines, b.lines, source)
+    words = a.words & b.words
+    if words:
+        out["word_bits"] = _rarest(words, source, 20.0)
+    names = a.title & b.title
+    if names:
+        out["title_bits"] = min(8.0, max(map(source.bits, names)))
+
+
+def _times(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
+    if a.features.at is None or b.features.at is None:
+        return
+    gap = abs(a.features.at - b.features.at)
+    bits = source.closeness(gap)
+    out["time_bits"], out["long_ago"] = min(8.0, bits), float(bits < 1.0)
+    out["same_moment"] = float(gap == 0 and source.exclusive)
+    out["hours"] = max(0.0, 8.0 - math.log2(1 + gap / 1800))
+    out["hours_and_calls"] = out["hours"] * out.get("call_words", 0.0)
+
+
+def _share(a: frozenset[str], b: frozenset[str], source: Source) -> float:
+    """Return the weighted Jaccard index of two sets of tokens."""
+    union = source.weight(a | b)
+    return source.weight(a & b) / union if union else 0.0
+
+
+def _rarest(tokens: frozenset[str], source: Source, most: float) -> float:
+    return min(most, sum(sorted(map(source.bits, tokens), reverse=True)[:3]))
+
+
+def score(a: Bag, b: Bag, source: Source) -> tuple[float, dict[str, float]]:
+    """Return the log-odds that two failures of one source have one cause, and what each part of the evidence added."""
+    parts = {name: WEIGHTS[name] * value for name, value in evidence(a, b, source).items() if WEIGHTS[name]}
+    return BIAS + sum(parts.values()), parts
+
+
+def likeness(log_odds: float) -> float:
+    """Return a probability-like figure between 0 and 1 for people."""
+    return 1 / (1 + math.exp(-max(-40.0, min(40.0, log_odds))))
+
+
+def reasons(parts: dict[str, float], most: int = 3) -> list[str]:
+    """Return the strongest reasons for a merge in words, strongest first."""
+    said = sorted((name for name, value in parts.items() if value > 0 and name in REASONS), key=lambda n: (-parts[n], n))
+    return [REASONS[name] for name in said[:most]]
 
 
 @dataclass(slots=True)
 class Index:
-    """Finds the groups that share rare tokens with a failure; memory is bounded by MOST_POSTINGS a token."""
+    """Finds groups that share rare tokens with a failure, and those seen last; memory is bounded by POSTINGS a token."""
 
     postings: dict[str, list[str]] = field(default_factory=dict)
+    recent: list[str] = field(default_factory=list)
 
-    def add(self, group: str, features: Features) -> None:
-        for token in tokens(features):
+    POSTINGS = 64
+    LOOKED_UP = 28
+    RECENT = 10
+
+    def add(self, group: str, bag: Bag) -> None:
+        for token in bag.keys:
             held = self.postings.setdefault(token, [])
-            if len(held) < MOST_POSTINGS and (not held or held[-1] != group):
+            if group not in held[-4:]:
                 held.append(group)
+                if len(held) > self.POSTINGS:
+                    del held[0]
 
-    def candidates(self, features: Features, source: Source, limit: int = 40) -> list[str]:
-        """Return at most `limit` groups, those that share most weight first."""
+    def touch(self, group: str) -> None:
+        """Note that a group has just been seen."""
+        if group in self.recent:
+            self.recent.remove(group)
+        self.recent.append(group)
+        del self.recent[: -self.RECENT]
+
+    def candidates(self, bag: Bag, source: Source, limit: int = 14) -> list[str]:
+        """Return at most `limit` groups by the weight of the rare tokens they share with the failure, and the ones seen last."""
+        rare = sorted((source.documents.get(t, 0), t) for t in bag.keys if t in self.postings)[: self.LOOKED_UP]
         votes: dict[str, float] = {}
-        for token in tokens(features):
-            held = self.postings.get(token, ())
-            if 0 < len(held) < MOST_POSTINGS:
-                weight = source.weight(token)
-                for group in held:
-                    votes[group] = votes.get(group, 0.0) + weight
-        return sorted(votes, key=lambda g: (-votes[g], g))[:limit]
+        for _, token in rare:
+            bits = source.bits(token)
+            for group in self.postings[token]:
+                votes[group] = votes.get(group, 0.0) + bits
+        best = sorted(votes, key=lambda g: (-votes[g], g))[:limit]
+        return best + [g for g in reversed(self.recent) if g not in best] if bag.features.at is not None else best
 
 
 def rank(query: Features, candidates: Sequence[tuple[str, Features]], source: Source | None = None, limit: int = 10) -> list[tuple[str, float]]:
-    """Return the candidates most like the query, best first, with their scores; weights come from `source` or from the candidates."""
-    known = source or _learnt(f for _, f in candidates)
-    scored = [(name, score(query, features, known)[0]) for name, features in candidates]
+    """Return the candidates most like the query, best first, with a likeness from 0 to 1; rarity is taken from `source` or from the candidates."""
+    bags = [(name, Bag(features)) for name, features in candidates]
+    known = source or learnt(bag for _, bag in bags)
+    asked = Bag(query)
+    scored = [(name, likeness(score(asked, bag, known)[0])) for name, bag in bags]
     return sorted(scored, key=lambda s: (-s[1], s[0]))[:limit]
-
-
-def _learnt(features: Iterable[Features]) -> Source:
-    source = Source()
-    for f in features:
-        source.observe(f)
-    return source

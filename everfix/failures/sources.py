@@ -1,0 +1,153 @@
+"""What one source's failures have in common, learnt as they arrive: how rare each token is, how far apart failures are, which line carries the key.
+
+Every threshold of the similarity stage is relative to these figures, so each source tunes itself: agreeing on something that half of the
+source shows says nothing, agreeing on something seen twice says much. Memory is bounded (MOST_TOKENS, MOST_TIMES)."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from everfix.failures import normalise
+from everfix.failures.fingerprint import Features
+
+MOST_TOKENS, MOST_TIMES = 60_000, 512
+STOP = frozenset(
+    "a an and are as at be been but by can could did do does exception expected failed failure error for from had has have i if in is it java lang no not null of"
+    " on or org com should so test tests than that the then this to value was we were when will with would yes you".split()
+)
+
+
+class Bag:
+    """A failure's features as sets of prefixed tokens, made once: what is intersected when two failures are compared."""
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+        self.frames = frozenset(f"f:{n}" for n in features.frames)
+        self.differs = frozenset(f"d:{t}" for t in features.differs)
+        self.lines = frozenset(f"l:{t}" for t in features.lines)
+        self.words = frozenset(f"w:{w}" for w in features.words if len(w) > 2 and w not in STOP)
+        self.calls = frozenset(f"q:{w}" for n in features.frames[:6] for w in normalise.words(n) if w not in STOP)
+        self.title = frozenset(f"n:{w}" for w in normalise.words(features.title) if w not in STOP)
+        self.place = frozenset(f"k:{w}" for w in normalise.words(features.service.rsplit(".", 1)[-1]) if w not in STOP)
+        self.kinds = frozenset(f"y:{w}" for w in normalise.words(features.error_type))
+        self.type = f"t:{features.error_type}" if features.error_type else ""
+        self.service = f"s:{features.service}" if features.service else ""
+        self.top = f"f:{features.frames[0]}" if features.frames else ""
+        self.head = f"h:{features.lines[0]}" if features.lines else ""
+
+    @cached_property
+    def tokens(self) -> frozenset[str]:
+        single = {t for t in (self.type, self.service, self.head) if t}
+        return self.frames | self.differs | self.lines | self.words | self.calls | self.title | self.place | self.kinds | single
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """What finds candidates: everything that can be rare and shared."""
+        found = self.frames | self.differs | self.lines | self.title | self.place | {t for t in (self.service, self.type) if t}
+        return tuple(sorted(found)) + (tuple(sorted(self.words)) if not self.frames else tuple(sorted(self.calls)))
+
+
+@dataclass(slots=True)
+class Source:
+    """Running figures of one scope. `seen` counts distinct failures (by key), since a burst of one failure says nothing about what is common."""
+
+    seen: int = 0
+    documents: dict[str, int] = field(default_factory=dict)
+    headlines: int = 0
+    times: list[float] = field(default_factory=list)
+    arrived: int = 0
+    repeats: int = 0
+    together: int = 0
+    _gaps: list[float] = field(default_factory=list)
+
+    def arrive(self, at: float | None) -> None:
+        """Count one failure, new or known, at a time in seconds since 1970; every further one beyond MOST_TIMES replaces the oldest tenth."""
+        self.arrived += 1
+        if at is None:
+            return
+        bisect.insort(self.times, at)
+        if len(self.times) > MOST_TIMES:
+            del self.times[: MOST_TIMES // 10]
+        if self.arrived < 64 or self.arrived % 32 == 0:
+            self._gaps = []
+
+    def observe(self, bag: Bag) -> None:
+        """Learn the tokens of a failure whose key is new."""
+        self.seen += 1
+        if bag.head and bag.head not in self.documents:
+            self.headlines += 1
+        for token in bag.tokens:
+            self.documents[token] = self.documents.get(token, 0) + 1
+        if len(self.documents) > MOST_TOKENS:
+            self.documents = {t: n for t, n in self.documents.items() if n > 1}
+
+    def repeat(self, same_moment: bool) -> None:
+        """Count a telling failure that came again: at the very moment of the last one, or later."""
+        self.repeats += 1
+        self.together += same_moment
+
+    @property
+    def exclusive(self) -> bool:
+        """Say whether this source lists one failure at most once a moment, as a daily report does; then two at one moment are two failures."""
+        return self.repeats >= 10 and self.together <= 0.03 * self.repeats
+
+    def bits(self, token: str) -> float:
+        """Return how surprising it is to meet a token, in bits; 0 for one that every failure has."""
+        return max(0.0, math.log2((self.seen + 1) / (self.documents.get(token, 0) + 0.5)))
+
+    def weight(self, tokens: Iterable[str]) -> float:
+        documents, seen = self.documents, self.seen + 1
+        return sum(max(0.0, math.log2(seen / (documents.get(t, 0) + 0.5))) for t in tokens)
+
+    def telling(self, bag: Bag) -> bool:
+        """Say whether a text has a line of its own: one that at most 3 % (or four) of the source's distinct failures show.
+
+        A bare «timeout», all of whose lines many other reports hold too, is a symptom and not an identity."""
+        if bag.frames or len(bag.lines) < 2 or self.seen < 20:
+            return True
+        return min(self.documents.get(line, 0) for line in bag.lines) <= max(4.0, 0.03 * self.seen)
+
+    def headline_tells(self, bag: Bag) -> bool:
+        """Say whether the first line is this source's key: such lines are many (30 % of the distinct failures), and this one is not everywhere."""
+        if not bag.head or self.seen < 20 or self.headlines < 0.3 * self.seen:
+            return False
+        return self.documents.get(bag.head, 0) <= max(10.0, 0.2 * self.seen) and sum(c.isalpha() for c in bag.head) >= 8
+
+    def closeness(self, gap: float) -> float:
+        """Return how surprising it is that two failures lie within `gap` seconds, in bits, against all pairs of recent failures."""
+        if len(self.times) < 3:
+            return 0.0
+        if not self._gaps:
+            times = self.times
+            step = max(1, len(times) // 48)
+            some = times[::step]
+            self._gaps = sorted(b - a for i, a in enumerate(some) for b in some[i + 1 :])
+        return -math.log2((bisect.bisect_right(self._gaps, gap) + 1) / (len(self._gaps) + 1))
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("seen", "documents", "headlines", "times", "arrived", "repeats", "together")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Source:
+        return cls(**{**raw, "documents": dict(raw["documents"]), "times": list(raw["times"])})
+
+
+def learnt(bags: Iterable[Bag]) -> Source:
+    """Return a source that has seen these failures, each as one of its own."""
+    source = Source()
+    for bag in bags:
+        source.arrive(bag.features.at)
+        source.observe(bag)
+    return source
+
+
+def common(bags: Iterable[Bag]) -> Counter[str]:
+    """Return in how many of the failures each token occurs."""
+    return Counter(t for bag in bags for t in bag.tokens)
