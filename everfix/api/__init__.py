@@ -1,0 +1,1 @@
+"""API: surfaces translate between HTTP and the verbs; they decide nothing."""

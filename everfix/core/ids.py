@@ -21,6 +21,7 @@ class Prefix(StrEnum):
     """What an id names, as its first letters say."""
 
     CHANGE = "chg"
+    CONNECTOR = "con"
     FILE = "fil"
     INGEST_JOB = "ing_job"
     ISSUE = "iss"

@@ -89,6 +89,18 @@ def _drawer() -> Any:  # noqa: ANN401 - an extension module without types
     return vl_convert
 
 
+def png(svg: str, *, scale: float = 3.0) -> bytes:
+    """Return a drawn chart as a bitmap, for what cannot take its SVG; every installed font is used."""
+    _every_font()
+    return bytes(_drawer().svg_to_png(svg, scale=scale))
+
+
+@lru_cache(maxsize=1)
+def _every_font() -> None:
+    for folder in fonts.folders():
+        _drawer().register_font_directory(str(folder))
+
+
 def tall(chart: Chart) -> int:
     """Return the natural height of a chart in pixels; bars grow with their number."""
     if chart.form == "bar":
@@ -287,16 +299,15 @@ def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -
     x["stack"] = "zero"
     if single:  # the value stands at the end of its bar: no axis is needed, but room for the words is
         x["axis"] = None
-        x["scale"] = {
-            "domainMin": min(0.0, _extreme(records, min)),
-            "domainMax": max(_extreme(records, max) * 1.16, 0.0) or 1.0,
-            "nice": False,
-        }
+        low, high = min(0.0, _extreme(records, min)), max(0.0, _extreme(records, max))
+        room = 0.18 * ((high - low) or 1.0)
+        x["scale"] = {"domain": [low - room * (low < 0), high + room * (high > 0 or low == 0)], "nice": False, "zero": False}
     encoding = {"y": y, "x": x, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
     layers: list[Json] = [{"mark": {"type": "bar", "height": {"band": 0.62}, "cornerRadiusEnd": 2}, "encoding": encoding}]
     if single:
         named = {"y": y, "x": {**x, "stack": None}, "text": {"field": "ys"}}
-        layers.append({"mark": {"type": "text", "align": "left", "dx": 5, "color": colours.ink}, "encoding": named})
+        outward = {"align": {"expr": "datum.y < 0 ? 'right' : 'left'"}, "dx": {"expr": "datum.y < 0 ? -5 : 5"}}
+        layers.append({"mark": {"type": "text", **outward, "color": colours.ink}, "encoding": named})
     return {"layer": layers}
 
 

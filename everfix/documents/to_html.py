@@ -31,7 +31,7 @@ def render(document: Document) -> bytes:
     light, dark = palette.of(document.brand.colour, "light"), palette.of(document.brand.colour, "dark")
     on = max(("#ffffff", light.ink), key=lambda colour: palette.contrast(light.accent, colour))
     css = _environment().get_template("report.css").render(light=light, dark=dark, on=on, families=fonts.FAMILIES)
-    page = _environment().get_template("report.html").render(css=Markup(css), **_page(document, light))  # noqa: S704 - our own style sheet
+    page = _environment().get_template("report.html").render(css=Markup(css), **_page(document))  # noqa: S704 - our own style sheet
     return page.encode()
 
 
@@ -41,7 +41,7 @@ def _environment() -> Environment:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
-def _page(document: Document, light: Palette) -> Json:
+def _page(document: Document) -> Json:
     story = document.narrative
     clean = logo.clean(document.brand.logo_svg)
     label = f"{words.printable(document.period.label)}, " if document.period.label else ""
@@ -51,7 +51,7 @@ def _page(document: Document, light: Palette) -> Json:
         if part
     )
     return {
-        "title": words.short(words.printable(document.title), 200),
+        "title": cells.heading(document.title, "Report"),
         "subtitle": words.short(words.printable(document.subtitle), 300),
         "brand": words.short(words.printable(document.brand.name), 60),
         "logo": f"data:image/svg+xml;base64,{base64.b64encode(clean.encode()).decode()}" if clean else "",
@@ -66,14 +66,14 @@ def _page(document: Document, light: Palette) -> Json:
         "summary": [part for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
         "takeaways": [words.printable(text) for text in (story.key_takeaways if story else ())],
         "story_note": words.printable(story.note) if story else "",
-        "sections": [_section(document, section, light) for section in document.sections],
+        "sections": [_section(document, section) for section in document.sections],
         "link": cells.link(document.link),
         "made": cells.generated(document),
         "origin": words.short(words.printable(origin), 200),
     }
 
 
-def _section(document: Document, section: Section, light: Palette) -> Json:
+def _section(document: Document, section: Section) -> Json:
     story = document.narrative.sections.get(section.id, "") if document.narrative else ""
     blocks: list[Json] = []
     for block in section.blocks:
@@ -91,8 +91,8 @@ def _section(document: Document, section: Section, light: Palette) -> Json:
             blocks.append(_words(block))
     for made in blocks:
         if made["kind"] == "charts":
-            made["charts"] = [_chart(document, chart, light, alone=len(made["charts"]) == 1) for chart in made["charts"]]
-    return {"id": f"s-{section.id}", "title": words.printable(section.title), "story": cells.paragraphs(story), "blocks": blocks}
+            made["charts"] = [_chart(document, section, chart, alone=len(made["charts"]) == 1) for chart in made["charts"]]
+    return {"id": f"s-{section.id}", "title": cells.heading(section.title, "Section"), "story": cells.paragraphs(story), "blocks": blocks}
 
 
 def _words(block: Text) -> Json:
@@ -124,10 +124,11 @@ def _card(document: Document, figure: Figure) -> Json:
     }
 
 
-def _chart(document: Document, chart: Chart, light: Palette, *, alone: bool) -> Json:
+def _chart(document: Document, section: Section, chart: Chart, *, alone: bool) -> Json:
+    mark, high = f"{section.id}-{chart.key}", charts.tall(chart)
     made: Json = {
         "title": cells.title(chart),
-        "alt": words.printable(chart.alt) or "Chart",
+        "alt": cells.heading(chart.alt, "Chart", 2000),
         "wide": "",
         "narrow": "",
         "key": matrix.key(chart),
@@ -140,20 +141,15 @@ def _chart(document: Document, chart: Chart, light: Palette, *, alone: bool) -> 
     )
     made |= {
         "table": _table(document, cut) | {"title": f"{made['title']}: data"},
-        "narrow": _drawn(document, chart, light, NARROW, charts.tall(chart)),
+        "narrow": _drawn(document, chart, NARROW, high, f"{mark}-n"),
     }
     if alone and chart.form != "matrix":
-        made["wide"] = _drawn(
-            document,
-            chart,
-            light,
-            WIDE,
-            min(round(charts.tall(chart) * WIDEST), 380) if chart.form not in ("bar", "heatmap") else charts.tall(chart),
-        )
+        grown = high if chart.form in ("bar", "heatmap") else min(round(high * WIDEST), 380)
+        made["wide"] = _drawn(document, chart, WIDE, grown, f"{mark}-w")
     return made
 
 
-def _drawn(document: Document, chart: Chart, light: Palette, width: int, height: int) -> Markup:
+def _drawn(document: Document, chart: Chart, width: int, height: int, mark: str) -> Markup:
     """Draw a chart whose colours are the page's own, so that one picture serves light and dark."""
     svg = charts.svg(
         chart, width=width, height=height, currency=document.currency, timezone=document.period.timezone, brand=document.brand.colour
@@ -164,7 +160,8 @@ def _drawn(document: Document, chart: Chart, light: Palette, width: int, height:
         .replace(f' font-family="{fonts.FAMILIES}"', "")
         .replace(' pointer-events="none"', "")
     )
-    names = _roles(light)
+    svg = re.sub(r'(\bid="|url\(#)', rf"\g<1>{mark}-", svg)  # several pictures on one page must not share the names of their clips
+    names = _roles(palette.of(document.brand.colour))
     return Markup(COLOUR.sub(lambda match: f'"var(--{names[match[1]]})"' if match[1] in names else match[0], svg))  # noqa: S704 - drawn by us; its texts are escaped
 
 

@@ -39,7 +39,7 @@ def escape(text: str) -> str:
 
 
 def _cover(document: Document) -> Iterator[str]:
-    yield f"# {escape(document.title)}"
+    yield f"# {escape(cells.heading(document.title, 'Report'))}"
     yield ""
     if document.subtitle:
         yield f"*{escape(document.subtitle)}*"
@@ -73,7 +73,7 @@ def _story(document: Document) -> Iterator[str]:
 
 
 def _section(document: Document, section: Section) -> Iterator[str]:
-    yield f"## {escape(section.title)}"
+    yield f"## {escape(cells.heading(section.title, 'Section'))}"
     yield ""
     if document.narrative and (text := document.narrative.sections.get(section.id)):
         yield from _paragraphs(cells.paragraphs(text))
@@ -83,7 +83,7 @@ def _section(document: Document, section: Section) -> Iterator[str]:
 
 def _block(document: Document, block: Block) -> Iterator[str]:
     if block.title:
-        yield f"### {escape(block.title)}"
+        yield f"### {escape(cells.title(block))}"
         yield ""
     match block:
         case Figures():

@@ -19,6 +19,10 @@ ACROSS = 4  # figure cards in a row
 LONG = 5  # from this many sections on there is a table of contents
 UNKNOWN = re.compile(r'the text `("(?:[^"\\]|\\.)*")` could not be displayed')
 MISSING = "□"
+# Scripts that Typst sets well in a chart's SVG. Others (Arabic, Devanagari, joined emoji …) it cannot mark for screen readers there
+# (typst/typst#7432), so a chart with one of them becomes a bitmap; its title, data and description stay text.
+PLAIN_SCRIPTS = re.compile("[\\x00-\u02ff\u0370-\u058f\u1e00-\u1fff\u2010-\u2027\u200b\u2030-\u205e\u20a0-\u20bf\u2100-\u25ff\u2e80-\u9fff\uac00-\ud7a3\uff00-\uffee\ufffd]*")
+MARK = "\\u200b"  # as JSON writes the break mark of `columns.upright`
 TRIES = 6
 VALUE = ((9, 17.0), (13, 13.5), (18, 10.5), (999, 8.0))  # longest text and its size in points, so a card never breaks a number
 
@@ -42,9 +46,11 @@ def render(document: Document) -> bytes:
 
 
 def _typeset(data: Json) -> bytes:
+    text = json.dumps(data)
+    text = f'{{"marked": {json.dumps(MARK in text)}, {text[1:]}'
     made = _typst().compile(
         _template(), font_paths=_fonts(), ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"],
-        sys_inputs={"report": json.dumps(data)}, timestamp=data["timestamp"], root=str(files("everfix.documents")),
+        sys_inputs={"report": text}, timestamp=data["timestamp"], root=str(files("everfix.documents")),
     )  # fmt: skip
     assert isinstance(made, bytes)  # noqa: S101 - without an output path Typst returns the file
     return made
@@ -79,7 +85,7 @@ def _missing(message: str) -> set[str]:
 def _shown(value: Any, table: dict[int, str]) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
         return value.translate(table)
-    if isinstance(value, list):
+    if isinstance(value, list) and value and not isinstance(value[0], int):
         return [_shown(item, table) for item in value]
     if isinstance(value, dict):
         return {key: item if key in ("link", "fonts") else _shown(item, table) for key, item in value.items()}
@@ -91,7 +97,7 @@ def _shown(value: Any, table: dict[int, str]) -> Any:  # noqa: ANN401 - JSON
 
 def _report(document: Document) -> Json:
     story = document.narrative
-    title = words.short(words.printable(document.title), 160)
+    title = cells.heading(document.title, "Report")
     return {
         "title": title,
         "shown": upright(title),
@@ -164,7 +170,7 @@ def _section(document: Document, section: Section) -> Json:
         blocks.append(_block(document, block))
     blocks += _charts(document, waiting)
     return {
-        "title": upright(words.short(words.printable(section.title), 160)),
+        "title": upright(cells.heading(section.title, "Section")),
         "story": [upright(part) for part in cells.paragraphs(story)],
         "blocks": blocks,
         "empty": not blocks and not story,
@@ -215,9 +221,10 @@ def _chart(document: Document, chart: Chart, pair: list[Chart]) -> Json:
     wide = len(pair) == 1
     shown: Json = {
         "title": upright(words.short(cells.title(chart), 120)),
-        "alt": words.printable(chart.alt) or "Chart",
+        "alt": cells.heading(chart.alt, "Chart", 2000),
         "wide": wide,
         "svg": "",
+        "png": [],
         "empty": "",
         "key": [],
         "note": upright(words.printable(chart.table.note)),
@@ -228,7 +235,11 @@ def _chart(document: Document, chart: Chart, pair: list[Chart]) -> Json:
         chart, width=FULL if wide and chart.form != "matrix" else HALF + 120 * wide, height=max(map(charts.tall, pair)), currency=document.currency,
         timezone=document.period.timezone, brand=document.brand.colour,
     )  # fmt: skip
-    return shown | {"svg": drawn, "key": [upright(words.short(name, 60)) for name in matrix.key(chart)]}
+    if PLAIN_SCRIPTS.fullmatch(drawn):
+        picture: Json = {"svg": drawn, "png": []}
+    else:
+        picture = {"svg": "", "png": list(charts.png(drawn))}
+    return shown | picture | {"key": [upright(words.short(name, 60)) for name in matrix.key(chart)]}
 
 
 def _table(document: Document, table: Table) -> Json:

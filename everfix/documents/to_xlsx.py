@@ -150,12 +150,11 @@ def _table(document: Document, table: Table) -> Json:
         sheet |= {"url_columns": [headers[-1]]}
         widths.append(40)
         formats.append(_format().set_hyperlink())
-    bars = {
-        header: {"type": "data_bar", "color": palette.of(document.brand.colour).accent}
-        for header, column in zip(headers, table.columns, strict=False)
-        if column.bar
-    }
-    return sheet | {"column_widths": widths, "column_formats": formats, **({"conditional_formats": bars} if bars and table.rows else {})}
+    # A colour scale, not data bars: those are an extension that other readers than Excel warn about and drop.
+    tint = palette.mix("#ffffff", palette.of(document.brand.colour).accent, 0.45)
+    rule = {"type": "2_color_scale", "min_color": "#ffffff", "max_color": tint}
+    scales = {header: rule for header, column in zip(headers, table.columns, strict=False) if column.bar}
+    return sheet | {"column_widths": widths, "column_formats": formats, **({"conditional_formats": scales} if scales and table.rows else {})}
 
 
 def _headers(table: Table) -> list[str]:

@@ -50,6 +50,7 @@ class Scope:
     merges: dict[str, int] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    once: set[str] = field(default_factory=set)
     symptoms: set[str] = field(default_factory=set)
 
     def resolve(self, group: str) -> str:
@@ -74,7 +75,7 @@ class Scope:
         plain = {name: getattr(self, name) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
         kept = {g: [b.features.to_json() for b in bags] for g, bags in self.exemplars.items()}
         return {
-            **plain, "symptoms": sorted(self.symptoms), "source": self.source.to_json(), "templates": self.templates.to_json(),
+            **plain, "once": sorted(self.once), "symptoms": sorted(self.symptoms), "source": self.source.to_json(), "templates": self.templates.to_json(),
             "exemplars": kept, "recent": self.index.recent,
         }  # fmt: skip
 
@@ -82,7 +83,7 @@ class Scope:
     def from_json(cls, raw: dict[str, Any]) -> Scope:
         plain = {name: dict(raw[name]) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
         made = cls(source=sources.Source.from_json(raw["source"]), templates=templates.Templates.from_json(raw["templates"]), **plain)
-        made.symptoms = set(raw["symptoms"])
+        made.once, made.symptoms = set(raw["once"]), set(raw["symptoms"])
         for group, kept in raw["exemplars"].items():
             made.exemplars[group] = [sources.Bag(Features.from_json(f)) for f in kept]
             for bag in made.exemplars[group]:
@@ -145,25 +146,31 @@ def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> 
     scope.sizes[made.group] = scope.sizes.get(made.group, 0) + 1
     scope.index.touch(made.group)
     if found.features.at is not None:
-        scope.last[found.key] = found.features.at
+        scope.last[made.group] = found.features.at
     return made
+
+
+def _listed(scope: Scope, group: str, at: float | None) -> bool:
+    """Say whether a source that lists a failure once a moment has already listed this group at this moment."""
+    return at is not None and scope.source.exclusive and scope.last.get(group) == at
 
 
 def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     """A key seen before decides, unless the text is a bare symptom that this source shows for many causes."""
-    at = found.features.at
-    at_once = at is not None and scope.last.get(found.key) == at
+    at, group = found.features.at, scope.resolve(scope.exact[found.key])
     telling = scope.source.telling(bag)
+    if found.key in scope.once:
+        scope.once.discard(found.key)
+        if telling and at is not None:
+            scope.source.repeat(scope.last.get(group) == at)
+    at_once = _listed(scope, group, at)
+    if telling and at_once:
+        scope.symptoms.add(found.key)
     if telling and found.key not in scope.symptoms:
-        if at_once and scope.source.exclusive:
-            scope.symptoms.add(found.key)
-        if at is not None:
-            scope.source.repeat(at_once)
-    if telling and found.key not in scope.symptoms:
-        return Assignment(scope.resolve(scope.exact[found.key]), {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
+        return Assignment(group, {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
     reason = "several at one moment" if telling else "no line of its own"
-    group = hashlib.blake2b(f"{found.key} {found.features.service} {at if at_once else ''}".encode(), digest_size=16).hexdigest()
-    return Assignment(group, {**found.why, "rule": f"bare symptom ({reason}): kept apart by place"}, 1.0, (scope.resolve(scope.exact[found.key]), 0.5))
+    apart = hashlib.blake2b(f"{found.key} {found.features.service} {at if found.key in scope.symptoms else ''}".encode(), digest_size=16).hexdigest()
+    return Assignment(apart, {**found.why, "rule": f"bare symptom ({reason}): kept apart by place"}, 1.0, (group, 0.5))
 
 
 def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
@@ -180,7 +187,8 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     if same:
         group, absorbed = scope.join([*same, found.key])
         return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, 1.0, None, tuple(g for g in absorbed if g != found.key)))
-    ranked = [] if keyed or one_line or not scope.source.telling(bag) else _ranked(scope, bag)
+    early = not bag.frames and not found.features.title and scope.source.seen < sources.LEARN  # it is not known yet which line carries the key
+    ranked = [] if keyed or one_line or early or not scope.source.telling(bag) else _ranked(scope, bag)
     if ranked and ranked[0][0] >= NEED and _room(scope, ranked[0][1]):
         value, group, parts = ranked[0]
         scope.merges[group] = scope.merges.get(group, 0) + 1
@@ -192,6 +200,7 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
 def _placed(scope: Scope, found: Fingerprint, bag: sources.Bag, made: Assignment) -> Assignment:
     """Remember a new key under its group."""
     scope.exact[found.key] = made.group
+    scope.once.add(found.key)
     if bag.head and made.group not in (held := scope.heads.setdefault(bag.head, [])):
         held.append(made.group)
     held = scope.exemplars.setdefault(made.group, [])
@@ -207,7 +216,7 @@ def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, 
     out = []
     for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
         scored = sorted((similarity.score(bag, other, scope.source) for other in scope.exemplars.get(group, ())), key=lambda s: -s[0])[:ALIKE]
-        if scored:
+        if scored and not _listed(scope, group, bag.features.at):
             out.append((sum(s for s, _ in scored) / len(scored), group, scored[0][1]))
     return sorted(out, key=lambda s: (-s[0], s[1]))
 

@@ -28,8 +28,8 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}\b)?(?::\d{1,5}\b)?(?![\w.]*\d)", "<ip>"),
     (r"(?<![\w:])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(?![\w:])", "<mac>"),
     (r"(?<![\w:])(?=[0-9a-fA-F:]*[0-9a-fA-F]{1,4}:)(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])", "<ip>"),
-    (r"(?<![\w])[A-Za-z]:[\\/](?:[^\\/:*?\"<>|\s]+[\\/])*[^\\/:*?\"<>|\s]*", "<path>"),
-    (r"(?<![\w<.])(?:~|\.{1,2})?/(?:[\w.@%+=:,#~-]+/)+[\w.@%+=,#~-]*", "<path>"),
+    (r"(?<![\w])[A-Za-z]:[\\/](?:[^\\/:*?\"<>|\s]+[\\/])*(?:([A-Za-z_][\w+-]*(?:\.[\w+-]+)*\.[A-Za-z]\w{0,9})(?![\w\\/])|[^\\/:*?\"<>|\s]*)", "<path>"),
+    (r"(?<![\w<.])(?:~|\.{1,2})?/(?:[\w.@%+=:,#~-]+/)+(?:([A-Za-z_][\w+-]*(?:\.[\w+-]+)*\.[A-Za-z]\w{0,9})(?![\w/])|[\w.@%+=,#~-]*)", "<path>"),
     (r"\b0[xX][0-9a-fA-F]+\b", "<hex>"),
     (r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,}\b", "<hex>"),
     (r"(?<![A-Za-z])[-+]?\b\d[\d.,:]*(?<![.,:])", "<num>"),
@@ -45,9 +45,10 @@ _TOP = (
 )
 _HOSTS = re.compile(rf"(?<![\w.@/>])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\.?(?![\w(])")
 
-# A quoted word such as 'user_id' names the thing that failed and stays; a quoted value (digits, blanks, odd signs, long) is masked.
+# A quoted word or short phrase such as 'user_id' or "git clean" names the thing that failed and stays; a value (digits, odd signs, long) is masked.
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.\-]{0,60}")
+_PHRASE = re.compile(r"[A-Za-z\-. ]{1,40}")
 _SPACE = re.compile(r"[^\S\n]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
@@ -64,7 +65,12 @@ def clean(text: str) -> str:
 
 def _value(match: re.Match[str]) -> str:
     inner = next((g for g in match.groups() if g is not None), "")
-    return match.group(0) if _NAME.fullmatch(inner) else "<value>"
+    return match.group(0) if _NAME.fullmatch(inner) or _PHRASE.fullmatch(inner) else "<value>"
+
+
+def _file(match: re.Match[str]) -> str:
+    """A path's directories belong to a machine, its file's name belongs to the failure."""
+    return f"<path>/{match.group(1)}" if match.group(1) else "<path>"
 
 
 def mask(text: str, *, quoted: bool = True) -> str:
@@ -81,7 +87,7 @@ def _mask(text: str, quoted: bool) -> str:
     if quoted:
         text = _QUOTED.sub(_value, text)
     for pattern, word in _MASKS:
-        text = pattern.sub(word, text)
+        text = pattern.sub(_file if pattern.groups else word, text)
     text = _HOSTS.sub("<host>", _UNITS.sub("<num>", _RUNS.sub("<num>", text)))
     return "\n".join(line.strip() for line in _SPACE.sub(" ", text).split("\n"))
 

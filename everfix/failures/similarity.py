@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from everfix.failures.fingerprint import Features
-from everfix.failures.sources import Bag, Source, learnt
+from everfix.failures.sources import LEARN, Bag, Source, learnt
 
 # Weights of a logistic model with non-negative weights, so that no agreement can ever count against a merge nor a contradiction for one.
 # Fitted by bench/fit_groups.py on the older half or half of the projects of the public sets, never on the parts that are reported.
 WEIGHTS: dict[str, float] = {
-    "difference_bits": 0.10, "difference": 3.2, "service_bits": 0.19, "service_words": 0.0, "type_bits": 0.11, "lines": 0.73, "word_bits": 0.12,
+    "difference_bits": 0.10, "difference": 3.2, "plain_difference": 0.5, "service_bits": 0.19, "service_words": 0.0, "type_bits": 0.11, "lines": 0.73, "word_bits": 0.12,
     "title_bits": 0.0, "time_bits": 0.12, "service_and_difference": 0.33, "service_and_text": 0.0, "service_and_top": 0.68, "top_bits": 0.0, "frames": 0.0,
     "call_words": 0.0, "call_bits": 0.10, "type_words": 0.21, "hours": 0.13, "hours_and_calls": 0.03,
     "other_type": -0.33, "other_difference": -0.08, "long_ago": -0.58, "same_moment": -1.35, "many": -0.69,
 }  # fmt: skip
 BIAS = 1.3
+AGAINST = frozenset(("other_type", "other_difference", "long_ago", "same_moment", "many"))  # what may only speak against a merge
 REASONS = {
-    "difference_bits": "the same unusual difference", "difference": "the same difference between expected and actual", "service_bits": "the same place",
+    "plain_difference": "both differ in a plain value", "difference_bits": "the same unusual difference", "difference": "the same difference between expected and actual", "service_bits": "the same place",
     "service_words": "places with related names", "type_bits": "the same error type", "lines": "the same lines", "word_bits": "the same unusual words",
     "title_bits": "related names", "time_bits": "close in time", "service_and_difference": "the same difference in the same place",
     "service_and_text": "the same text in the same place", "service_and_top": "the same top frame in the same place", "top_bits": "the same top frame",
@@ -29,13 +30,18 @@ REASONS = {
 }  # fmt: skip
 
 
+PLAIN = frozenset(
+    f"d:{sign}{word}" for sign in "+-~" for word in ("true", "false", "null", "None", "True", "False", "nil", "undefined_", "#", "higher", "lower", "numbers", "+1", "-1", "+2", "-2", "+0")
+)
+
+
 def evidence(a: Bag, b: Bag, source: Source) -> dict[str, float]:
     """Return what speaks for (and, by the sign of its weight, against) one cause; only what is not zero."""
     out: dict[str, float] = {}
     _places(a, b, source, out)
     _texts(a, b, source, out)
     _times(a, b, source, out)
-    out["many"] = math.log2(source.seen + 2)
+    out["many"] = math.log2(max(source.seen, LEARN) + 2)
     return {name: value for name, value in out.items() if value}
 
 
@@ -65,9 +71,11 @@ def _texts(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
     if a.differs and b.differs:
         shared = a.differs & b.differs
         if shared:
-            out["difference"] = _share(a.differs, b.differs, source)
-            out["difference_bits"] = min(8.0, max(map(source.bits, shared)))
-            out["service_and_difference"] = out["difference"] * (a.service == b.service != "")
+            share = _share(a.differs, b.differs, source)
+            told = bool(shared - PLAIN)
+            out["difference" if told else "plain_difference"] = share
+            out["difference_bits"] = share * min(8.0, max(map(source.bits, shared)))
+            out["service_and_difference"] = share * (a.service == b.service != "")
         else:
             out["other_difference"] = 1.0
     if a.lines & b.lines:

@@ -17,6 +17,7 @@ from everfix.failures import normalise
 from everfix.failures.fingerprint import Features
 
 MOST_TOKENS, MOST_TIMES = 60_000, 512
+LEARN = 20  # distinct failures after which a source's own figures are trusted
 STOP = frozenset(
     "a an and are as at be been but by can could did do does exception expected failed failure error for from had has have i if in is it java lang no not null of"
     " on or org com should so test tests than that the then this to value was we were when will with would yes you".split()
@@ -88,14 +89,14 @@ class Source:
             self.documents = {t: n for t, n in self.documents.items() if n > 1}
 
     def repeat(self, same_moment: bool) -> None:
-        """Count a telling failure that came again: at the very moment of the last one, or later."""
+        """Count a telling failure that came again for the first time: at the very moment it came first, or later."""
         self.repeats += 1
         self.together += same_moment
 
     @property
     def exclusive(self) -> bool:
         """Say whether this source lists one failure at most once a moment, as a daily report does; then two at one moment are two failures."""
-        return self.repeats >= 10 and self.together <= 0.03 * self.repeats
+        return self.repeats >= 10 and self.together <= 0.2 * self.repeats
 
     def bits(self, token: str) -> float:
         """Return how surprising it is to meet a token, in bits; 0 for one that every failure has."""
@@ -109,13 +110,13 @@ class Source:
         """Say whether a text has a line of its own: one that at most 3 % (or four) of the source's distinct failures show.
 
         A bare «timeout», all of whose lines many other reports hold too, is a symptom and not an identity."""
-        if bag.frames or len(bag.lines) < 2 or self.seen < 20:
+        if bag.frames or len(bag.lines) < 2 or self.seen < LEARN:
             return True
         return min(self.documents.get(line, 0) for line in bag.lines) <= max(4.0, 0.03 * self.seen)
 
     def headline_tells(self, bag: Bag) -> bool:
         """Say whether the first line is this source's key: such lines are many (30 % of the distinct failures), and this one is not everywhere."""
-        if not bag.head or self.seen < 20 or self.headlines < 0.3 * self.seen:
+        if not bag.head or self.seen < LEARN or self.headlines < 0.3 * self.seen:
             return False
         return self.documents.get(bag.head, 0) <= max(10.0, 0.2 * self.seen) and sum(c.isalpha() for c in bag.head) >= 8
 

@@ -1,0 +1,1 @@
+"""Ingest: how failures come in. `events.accept` is the only door."""

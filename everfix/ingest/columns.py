@@ -154,7 +154,7 @@ def _taken(left: dict[str, Any], columns: Columns) -> dict[str, Any]:
         if isinstance(raw[field], Several) and field in _NAME_LIMITS:
             if len(raw[field]) > 1:
                 left[name] = raw[field]  # all of them stay in the metadata
-            raw[field] = raw[field][0]
+            raw[field] = next(inner for inner in raw[field] if records.present(inner))
     return raw
 
 

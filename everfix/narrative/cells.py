@@ -67,6 +67,7 @@ def _read(section: str, key: str, table: Table, collected: Collected) -> Read:
     plain = [index for index in text if table.columns[index].key not in lexicon.STATE_KEYS]
     named = tuple(index for index in plain if index == plain[0] or _names(table, index))
     states = tuple(index for index in text if index not in named)
+    collected.labels.update(f"{section}.{key}.{table.columns[index].key}" for index in named[:1])
     rows = []
     for row in table.rows[:ROWS]:
         names = [collected.name(str(row[index]), f"{section}.{key}.{table.columns[index].key}") for index in named if row[index] not in (None, "")]

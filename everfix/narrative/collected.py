@@ -19,6 +19,7 @@ class Collected:
     bounds: list[str] = field(default_factory=list)
     names: dict[tuple[str, ...], str] = field(default_factory=dict)
     columns: dict[str, set[str]] = field(default_factory=dict)
+    labels: set[str] = field(default_factory=set)
     pairs: set[tuple[str, str]] = field(default_factory=set)
     states: dict[tuple[str, ...], str] = field(default_factory=dict)
     phrases: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Collected:
                 continue
             self.phrases.setdefault(phrase, set()).add(concept)
             for word in phrase if text is title else ():
-                if len(phrase) > 1 and len(word) > 3 and word not in lexicon.STOP:
+                if len(phrase) > 1 and len(word) > 2 and word not in lexicon.STOP:
                     self.weak.setdefault(word, set()).add(concept)
 
     def hear(self, text: str) -> None:

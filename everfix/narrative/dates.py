@@ -76,6 +76,8 @@ def _period(scope: Scope, index: int, day: Day) -> tuple[Fact, ...]:
             continue
         if day.means(str(start.value)) and (set(left) & (STARTS | {"("}) or set(following) & {"to", "–", "-", "until", "through", "and"}):
             return (start,)
+        if start.value == end.value and day.means(str(start.value)) and "on" in scope.sentence.around(index, -1, reach=1):
+            return (start, end)
         if day.means(str(end.value)) and (set(left) & ENDS or {"period", "covers"} & words):
             return (end,)
     return ()

@@ -25,6 +25,7 @@ class Facts:
     bounds: tuple[str, ...]
     names: Mapping[tuple[str, ...], str]
     columns: Mapping[str, frozenset[str]]  # name → the columns ("section.block.column") it stands in
+    labels: frozenset[str]  # the columns that name rows
     pairs: frozenset[tuple[str, str]]  # names that stand in one row, both ways
     states: Mapping[tuple[str, ...], str]
     phrases: Mapping[tuple[str, ...], frozenset[str]]  # stems → concepts
@@ -117,6 +118,7 @@ def _indexed(document: Document, collected: Collected) -> Facts:
         bounds=tuple(collected.bounds),
         names=collected.names,
         columns={name: frozenset(columns) for name, columns in collected.columns.items()},
+        labels=frozenset(collected.labels),
         pairs=frozenset(collected.pairs),
         states={key: state for key, state in collected.states.items() if key not in collected.names},
         phrases={phrase: frozenset(concepts) for phrase, concepts in collected.phrases.items()},

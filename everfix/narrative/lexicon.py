@@ -92,6 +92,11 @@ HALVES = {"first": "first half", "second": "second half"}
 PERIODS = frozenset("period from between since until through ending covers covering report reporting month week window to ended ends starting began".split())
 PRONOUNS = frozenset("it its this that these they their those he she both here there".split())
 
+ACTING = frozenset(
+    "addresses address addressed addressing prevented prevents prevent preventing tackles tackle tackled targets target targeted mitigates mitigate "
+    "fixes fixed removes removed cures cured stops stopped".split(),
+)
+
 BREAKS = frozenset("and while but whereas although though yet or then because followed plus nor against".split())
 
 # Phrases by which prose names the measures of the reports; the title and the key of each column and figure are added from the Document.

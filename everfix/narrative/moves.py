@@ -9,6 +9,8 @@ from everfix.narrative.scope import Scope
 FLAT = 0.005  # "unchanged"; "steady" and "stable" allow ten times as much
 MOVES = (Aspect.CHANGE, Aspect.DIFFERENCE)
 MODALS = frozenset("to would could should can may might will not must help helps".split())
+WISHES = frozenset("consider should could would recommend recommended need needs aim plan improve invest worth deserve deserves to".split())
+LINKING = frozenset("is was are were a the much even far got became turned looks looked for".split())
 NEGATIONS = frozenset("not no never without n't didn't don't".split())
 BASES = frozenset("rise increase fall drop decline decrease grow climb ease dip jump gain improve worsen shrink surge".split())
 SMALLER_IS = lexicon.LONGER | frozenset(["shorter", "faster"])
@@ -46,6 +48,8 @@ def _idle(scope: Scope, index: int) -> bool:
     if any(measure.first <= index <= measure.last and measure.last > measure.first for measure in scope.sentence.measures):
         return True
     if after == "than" and index + 2 < len(items) and items[index + 2].kind == "quantity" and low in {"more", "fewer", "less", "higher", "lower", "better", "worse"}:
+        return True
+    if low in ("better", "worse") and before not in LINKING and {item.low for item in items} & WISHES:
         return True
     return before in MODALS and before != "not" and low in BASES
 

@@ -9,8 +9,10 @@ from everfix.narrative.fact import Aspect
 from everfix.narrative.scope import Scope
 
 STATED = frozenset("is was are were remains remained still as ( , marked status verdict stays stayed now currently".split())
+AMOUNTS = frozenset({Aspect.CURRENT, Aspect.PREVIOUS, Aspect.CELL, Aspect.ROWS, Aspect.TOTAL})
 NO_CLAIM_AFTER = frozenset(
-    "longer more need doubt other else one matter further way later earlier less fewer comparison base question signs sign single new change".split(),
+    "longer more need doubt other else one matter further way later earlier less fewer comparison base question signs sign single new change suggests "
+    "indicates points to that here can could should would".split(),
 )
 
 
@@ -20,6 +22,7 @@ def refused(scope: Scope) -> Iterator[tuple[str, str]]:
     yield from _unknown(scope)
     yield from _pairs(scope)
     yield from _called(scope)
+    yield from _acting(scope)
     yield from _states(scope)
     yield from _nothing(scope)
 
@@ -86,6 +89,21 @@ def _called(scope: Scope) -> Iterator[tuple[str, str]]:
                 yield item.text, f"the Document does not call it {' or '.join(sorted(concepts & columns))}"
 
 
+def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
+    """What addresses or prevents something is the row's first name: "fix addresses pattern", "pattern was addressed by fix"."""
+    places = [index for index, item in enumerate(scope.items) if item.kind == "name"]
+    for one, other in zip(places[:-1], places[1:], strict=True):
+        between = {item.low for item in scope.items[one:other]}
+        if not between & lexicon.ACTING:
+            continue
+        first, second = (str(scope.items[place].value) for place in ((other, one) if "by" in between else (one, other)))
+        if (first, second) not in scope.facts.pairs or not _siblings(scope, first, second):
+            continue
+        shared = {column.rsplit(".", 1)[0] for column in scope.facts.columns[second]}
+        if not any(column in scope.facts.labels and column.rsplit(".", 1)[0] in shared for column in scope.facts.columns[first]):
+            yield first, f"the Document has it the other way round with {second!r}"
+
+
 def _states(scope: Scope) -> Iterator[tuple[str, str]]:
     for index, state in scope.sentence.states:
         left = scope.sentence.around(index, -1, reach=1)
@@ -111,9 +129,9 @@ def _nothing(scope: Scope) -> Iterator[tuple[str, str]]:
             continue
         asked = near or scope.sentence.measures
         concepts = frozenset[str]().union(*(measure.concepts for measure in asked)) if asked else frozenset[str]()
-        zeros = [fact for pool in scope.pools(index) for fact in pool if fact.number == 0 and (not concepts or fact.concepts & concepts)]
+        zeros = [fact for pool in scope.pools(index) for fact in pool if fact.number == 0 and fact.aspect in AMOUNTS and fact.concepts & concepts]
         counts = [fact for fact in scope.facts.whole if fact.aspect in (Aspect.CURRENT, Aspect.ROWS) and fact.number]
         if concepts and not zeros:
             yield item.text, "the Document counts some, or does not say"
-        elif not concepts and item.low == "nothing" and counts and not zeros:
+        elif not concepts and item.low == "nothing" and counts:
             yield item.text, f"the Document counts {counts[0].number:g} ({counts[0].label})"

@@ -51,14 +51,15 @@ def bind(scope: Scope, index: int) -> str:
 
 def _decide(scope: Scope, index: int, quantity: Quantity, role: str, pool: tuple[Fact, ...]) -> tuple[tuple[Fact, ...], Fact | None]:
     """Match within one pool: the first measure in reach that has facts of this kind and role decides."""
-    fitting_kind = [fact for fact in pool if kind(quantity, fact, scope) and plays(scope, index, fact, role) and _headed(scope, index, fact)]
-    if not fitting_kind:
+    of_kind = [fact for fact in pool if kind(quantity, fact, scope)]
+    if not of_kind:
         return (), None
     slack = _slack(scope, index)
     for concepts in scope.measures(index):
-        eligible = [fact for fact in fitting_kind if fact.concepts & concepts]
+        eligible = [fact for fact in of_kind if fact.concepts & concepts and plays(scope, index, fact, role) and _headed(scope, index, fact)]
         if eligible:
             return tuple(fact for fact in eligible if fits(_sided(scope, index, quantity, fact), fact, slack)), eligible[0]
+    fitting_kind = [fact for fact in of_kind if plays(scope, index, fact, role) and _headed(scope, index, fact)]
     moved = [fact for fact in fitting_kind if fact.aspect in MOVES | {Aspect.PREVIOUS, Aspect.CURRENT} and fact.names]
     bare = fitting_kind if quantity.kind != "plain" and _single(fitting_kind) else moved
     return tuple(fact for fact in bare if fits(quantity, fact, slack)), (bare[0] if bare else None)
@@ -136,7 +137,13 @@ def _headed(scope: Scope, index: int, fact: Fact) -> bool:
         return True
     segment = scope.items[index].segment
     head = fact.names[0]
-    return head == scope.carried or any(item.value == head and item.segment <= segment for item in scope.items if item.kind == "name")
+    if head == scope.carried:
+        return True
+    for place, item in enumerate(scope.items):
+        if item.value == head and item.kind == "name" and item.segment <= segment:
+            if place < index or scope.sentence.around(place, -1, reach=1)[:1] in (["by"], ["from"], ["with"], ["to"], ["through"]):
+                return True
+    return False
 
 
 def _role(scope: Scope, index: int, quantity: Quantity) -> str:
@@ -153,9 +160,11 @@ def _role(scope: Scope, index: int, quantity: Quantity) -> str:
         return "against"
     if first == "from":
         return "previous" if not right[:1] or words & DIRECTIONS or not _counts(scope, index) else "against"
+    if set(right[:1]) & (DIRECTIONS | {"better", "worse"}):
+        return "change"
     if set(right[:5]) & EARLIER or first in EARLIER or (right[:1] == ["in"] and "previous" in right):
         return "previous"
-    if first in DIRECTIONS or second in DIRECTIONS and first in ("by", "another", "some", "of") or quantity.signed or set(right[:1]) & DIRECTIONS:
+    if first in DIRECTIONS or second in DIRECTIONS and first in ("by", "another", "some", "of") or quantity.signed:
         return "change"
     if first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE):
         return "change"

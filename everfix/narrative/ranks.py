@@ -32,6 +32,8 @@ def claim(scope: Scope, index: int) -> int:
         return 1
     if low in lexicon.ORDINALS and low not in ("first",):
         return lexicon.ORDINALS[low]
+    if low == "most" and after == "likely" and before not in LINKING | {"the"}:
+        return 0  # a guess at a cause, not a rank
     if low in lexicon.FIRST:
         if before in lexicon.ORDINALS or before.endswith(("nd", "rd", "th")) and before[:-2].isdigit():
             return 0  # "second largest": the ordinal speaks

@@ -26,6 +26,8 @@ class Scope:
     carried: str = ""
     spoken: tuple[frozenset[str], ...] = ()
     bound: dict[int, tuple[Fact, ...]] = field(default_factory=dict)
+    _words: dict[int, frozenset[str]] = field(default_factory=dict)
+    _measures: dict[int, tuple[frozenset[str], ...]] = field(default_factory=dict)
 
     @property
     def items(self) -> list[Item]:
@@ -36,11 +38,12 @@ class Scope:
         number = self.items[index].segment
         return [(place, item) for place, item in enumerate(self.items) if item.segment == number]
 
-    def words(self, index: int | None = None) -> set[str]:
+    def words(self, index: int | None = None) -> frozenset[str]:
         """Return the lower-case words of an item's segment, or of the whole sentence."""
-        if index is None:
-            return {item.low for item in self.items if item.kind in ("word", "mark")}
-        return {item.low for _, item in self.segment(index) if item.kind in ("word", "mark")}
+        number = -1 if index is None else self.items[index].segment
+        if number not in self._words:
+            self._words[number] = frozenset(item.low for item in self.items if item.kind in ("word", "mark") and number in (-1, item.segment))
+        return self._words[number]
 
     def own(self, index: int) -> str:
         """Return the name in the item's own segment: the nearest before it, else the nearest after it, else ""."""
@@ -98,8 +101,9 @@ class Scope:
             yield self.facts.by_name.get(name, ())
             yield tuple(fact for fact in day_facts if name in fact.names)
         if not names or self._whole(index) or any(measure.segment == self.items[index].segment for measure in self.sentence.measures):
-            yield self.facts.whole
-        yield tuple(fact for fact in day_facts if not fact.names)
+            yield (*(fact for fact in day_facts if not fact.names), *self.facts.whole)
+        else:
+            yield tuple(fact for fact in day_facts if not fact.names)
 
     def periods(self) -> tuple[Fact, ...]:
         return self.facts.families["period"]
@@ -113,8 +117,13 @@ class Scope:
         left = self.sentence.around(index, -1, skip=frozenset(["the", "all", "its", "a"]) | lexicon.ABOUT, reach=1)
         return bool(set(left) & OPEN) or bool(self.words(index) & (lexicon.WHOLE - {"together", "combined", "total"}))
 
-    def measures(self, index: int) -> Iterator[frozenset[str]]:
-        """Yield the measures an item may count, nearest in grammar first; the first that has facts decides."""
+    def measures(self, index: int) -> tuple[frozenset[str], ...]:
+        """Return the measures an item may count, nearest in grammar first; the first that has facts decides."""
+        if index not in self._measures:
+            self._measures[index] = tuple(self._nearest(index))
+        return self._measures[index]
+
+    def _nearest(self, index: int) -> Iterator[frozenset[str]]:
         number = self.items[index].segment
         mentions = self.sentence.measures
         other = [place for place, item in enumerate(self.items) if item.kind == "quantity" and place > index]

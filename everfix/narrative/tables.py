@@ -63,8 +63,12 @@ def tell(voice: Voice, section: Section, table: Table) -> Told:
 
 
 def _sorted(rows: Rows, column: Column) -> list[Row]:
+    """Return the rows prose may name, largest first; none where the largest of all is not among them."""
     known = [row for row in rows.rows if rows.number(row, column) is not None]
-    return sorted(known, key=lambda row: -(rows.number(row, column) or 0.0))
+    known.sort(key=lambda row: -(rows.number(row, column) or 0.0))
+    values = [rows.number(row, column) for row in rows.table.rows]
+    top = max((value for value in values if value is not None), default=None)
+    return known if known and rows.number(known[0], column) == top else []
 
 
 def _patterns(rows: Rows) -> Told:
@@ -113,8 +117,9 @@ def _top_share(rows: Rows, column: Column | None) -> list[str]:
     """Say how much the three largest hold together, where the table is whole and there are more than that."""
     if column is None or column.unit not in cells.ADDITIVE or rows.count != len(rows.table.rows) or len(rows.table.rows) <= 4:
         return []
-    values = sorted((rows.number(row, column) or 0.0 for row in rows.table.rows), reverse=True)
-    if values[-1] < 0 or not sum(values):
+    known = [rows.number(row, column) for row in rows.table.rows]
+    values = sorted((value for value in known if value is not None), reverse=True)
+    if len(values) <= 4 or values[-1] < 0 or not sum(values):
         return []
     share = rows.voice.say(sum(values[:3]) / sum(values), Unit.PERCENT)
     return [rows.voice.sentence(f"the three largest {prose.plural(rows.label.title)} hold {share} of the {prose.lower(column.title)} listed")]
@@ -239,11 +244,15 @@ def _any(rows: Rows) -> Told:
     main = numeric[0]
     order = _sorted(rows, main)
     if not order:
-        return Told((voice.sentence(count),), "", "", 0.5)
+        values = [cell for cell in rows.table.column(main.key) if isinstance(cell, (int, float)) and not isinstance(cell, bool)]
+        top_value = [voice.sentence(f"the highest {prose.lower(main.title)} is {voice.say(max(values), main.unit)}")] if values else []
+        return Told((voice.sentence(count), *top_value), "", "", 0.5)
     title = prose.lower(main.title)
     top = order[0]
     head = f"{rows.name(top)} has the highest {title}, {rows.show(top, main)}"
     rest = [f"{rows.name(row)} ({rows.show(row, main)})" for row in order[1:3]]
+    if len(order) == 1:
+        head = f"{rows.name(top)} is given with {title} {rows.show(top, main)}"
     if rest:
         head += f", ahead of {prose.listing(rest)}"
     sentences = [voice.sentence(count), voice.sentence(head)]

@@ -1,0 +1,1 @@
+"""Reports: a template and a period become a Document, a run keeps it for ever, files are rendered from it."""

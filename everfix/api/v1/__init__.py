@@ -1,0 +1,11 @@
+"""The `/v1` surface: one file per resource, one line here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from everfix.api.v1 import changes, downloads, ingest, issues, jobs, patterns, predictions, recommendations, reports
+
+router = APIRouter(prefix="/v1")
+for resource in (ingest, issues, patterns, predictions, recommendations, changes, jobs, reports, downloads):
+    router.include_router(resource.router)

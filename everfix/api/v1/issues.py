@@ -1,0 +1,245 @@
+"""`/v1/issues`: list, create, read and change issues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sqlalchemy import select
+
+from everfix.api import fields, pages
+from everfix.core import fields as types, ids
+from everfix.core.db import Json
+from everfix.deps import Db, Page, needs
+from everfix.failures import issues, patterns, predictions
+from everfix.identity.principals import Scope
+from everfix.ingest import events
+from everfix.ingest.events import Issue
+
+router = APIRouter(prefix="/issues", tags=["issues"])
+IssueId = fields.path_id(ids.Prefix.ISSUE, "issue", "issue_id")
+PatternFilter = fields.query_id(ids.Prefix.PATTERN, "pattern_id")
+AssigneeFilter = fields.query_id(ids.Prefix.USER, "assignee_id")
+Reader, Writer = needs(Scope.ISSUES_READ), needs(Scope.ISSUES_WRITE)
+PatternRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.PATTERN, value))]
+UserRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.USER, value))]
+SORTS = pages.Sorts(
+    {
+        "risk_score": Issue.risk_score,
+        "ingested_at": Issue.ingested_at,
+        "source_created_at": Issue.source_created_at,
+        "severity": Issue.severity,
+        "status": Issue.status,
+        "updated_at": Issue.updated_at,
+        "created_at": Issue.created_at,
+        "occurred_at": Issue.occurred_at,
+    },
+    "-created_at",
+)
+
+
+class IssueOut(BaseModel):
+    """One issue, as the reference names its fields."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: ids.field(ids.Prefix.ISSUE)  # type: ignore[valid-type]
+    external_id: str
+    title: str
+    body: str
+    kind: str
+    severity: str
+    status: str
+    analysis_status: str
+    source: str
+    risk_score: int
+    risk_parts: Json
+    pattern_id: ids.field(ids.Prefix.PATTERN) | None  # type: ignore[valid-type]
+    assignee_id: ids.field(ids.Prefix.USER) | None  # type: ignore[valid-type]
+    team: str | None
+    service: str | None
+    environment: str | None
+    error_type: str | None
+    release: str | None
+    external_url: str | None
+    metadata: Json = Field(validation_alias="details")
+    connector_id: ids.field(ids.Prefix.CONNECTOR) | None  # type: ignore[valid-type]
+    occurred_at: datetime
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    source_created_at: datetime | None
+    source_updated_at: datetime | None
+    analyzed_at: datetime | None
+    ingested_at: datetime
+    created_at: datetime
+    updated_at: datetime
+
+
+class PatternBrief(BaseModel):
+    """The pattern an issue belongs to."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: ids.field(ids.Prefix.PATTERN)  # type: ignore[valid-type]
+    name: str
+    status: str
+    risk_score: int
+    issue_count: int
+
+
+class IssueDetail(IssueOut):
+    """One issue with its judgement, its pattern and what is expected of it."""
+
+    stacktrace: str
+    fingerprint: str | None
+    assignment: Json | None
+    pattern: PatternBrief | None = None
+    loop: Json
+    recurrence: Json | None
+
+
+class NewIssue(BaseModel):
+    """An issue made by hand."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: types.text(events.TITLE, 1)  # type: ignore[valid-type]
+    body: types.text(events.BODY) = ""  # type: ignore[valid-type]
+    severity: events.Severity = "p3"
+    kind: events.Kind = "incident"
+    external_id: types.text(512, 1) | None = None  # type: ignore[valid-type]
+    source: types.text(64) | None = None  # type: ignore[valid-type]
+    team: types.text(200) | None = None  # type: ignore[valid-type]
+    service: types.text(200) | None = None  # type: ignore[valid-type]
+    environment: types.text(100) | None = None  # type: ignore[valid-type]
+    error_type: types.text(300) | None = None  # type: ignore[valid-type]
+    stacktrace: types.text(events.TRACE) = ""  # type: ignore[valid-type]
+    release: types.text(200) | None = None  # type: ignore[valid-type]
+    external_url: types.text(2048) | None = None  # type: ignore[valid-type]
+    source_created_at: types.Moment | None = None
+    metadata: types.JsonObject = Field(default_factory=dict)
+
+
+class IssueChange(BaseModel):
+    """What may change; a field that is not sent stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: types.text(events.TITLE, 1) | None = None  # type: ignore[valid-type]
+    body: types.text(events.BODY) | None = None  # type: ignore[valid-type]
+    severity: events.Severity | None = None
+    status: events.Status | None = None
+    team: types.text(200) | None = None  # type: ignore[valid-type]
+    assignee_id: UserRef | None = None
+    pattern_id: PatternRef | None = None
+
+
+NEVER_NULL = ("title", "body", "severity", "status")
+
+
+def shown(rows: Sequence[Issue]) -> list[IssueOut]:
+    """Return issues as the API shows them."""
+    return [IssueOut.model_validate(row) for row in rows]
+
+
+def _status(value: str) -> str:
+    return events.STATUS_ALIASES.get(value, value)
+
+
+def _severity(value: str) -> str:
+    return events.SEVERITY_ALIASES.get(value, value)
+
+
+@router.get("")
+def listed(
+    db: Db,
+    who: Reader,
+    page: Page,
+    pattern_id: PatternFilter,
+    assignee_id: AssigneeFilter,
+    status: str | None = None,
+    severity: str | None = None,
+    source: Annotated[str | None, Query(max_length=64)] = None,
+    team: Annotated[str | None, Query(max_length=200)] = None,
+    service: Annotated[str | None, Query(max_length=200)] = None,
+    kind: str | None = None,
+    q: fields.Search = None,
+    risk_min: fields.RiskBound = None,
+    risk_max: fields.RiskBound = None,
+    linked: Annotated[bool | None, Query(description="Only issues with (true) or without (false) a pattern.")] = None,
+    analysis_status: str | None = None,
+    date_from: types.Moment | None = None,
+    date_to: types.Moment | None = None,
+) -> pages.PageOf[IssueOut]:
+    """The workspace's issues. `status`, `severity` and `kind` take several values, separated by commas."""
+    fields.ordered(risk_min, risk_max)
+    query = select(Issue)
+    lists: tuple[tuple[Any, list[str] | None], ...] = (
+        (Issue.status, fields.choices(status, "status", issues.STATUSES, _status)),
+        (Issue.severity, fields.choices(severity, "severity", issues.SEVERITIES, _severity)),
+        (Issue.kind, fields.choices(kind, "kind", ("incident", "defect", "check"))),
+        (Issue.analysis_status, fields.choices(analysis_status, "analysis_status", ("pending", "analyzing", "done", "failed"))),
+    )
+    for column, wanted in lists:
+        if wanted is not None:
+            query = query.where(column.in_(wanted))
+    same: tuple[tuple[Any, Any], ...] = (
+        (Issue.pattern_id, pattern_id),
+        (Issue.assignee_id, assignee_id),
+        (Issue.source, source),
+        (Issue.team, team),
+        (Issue.service, service),
+    )
+    for column, value in same:
+        if value is not None:
+            query = query.where(column == value)
+    bounds = (
+        (risk_min, lambda value: Issue.risk_score >= value),
+        (risk_max, lambda value: Issue.risk_score <= value),
+        (date_from, lambda value: Issue.occurred_at >= value),
+        (date_to, lambda value: Issue.occurred_at < value),
+        (linked, lambda value: Issue.pattern_id.is_not(None) if value else Issue.pattern_id.is_(None)),
+    )
+    for bound, condition in bounds:
+        if bound is not None:
+            query = query.where(condition(bound))
+    if q:
+        query = issues.matching(query, q)
+    return pages.page(db, page, query, Issue.id, SORTS, shown, filters={"where": str(query.compile().params)})
+
+
+@router.post("", status_code=201)
+def create(db: Db, who: Writer, body: NewIssue) -> IssueOut:
+    """Make an issue by hand; the loop takes it up at once."""
+    return IssueOut.model_validate(issues.create(db, body.model_dump(mode="json"), by=who))
+
+
+@router.get("/{issue_id}")
+def one(db: Db, who: Reader, issue_id: IssueId) -> IssueDetail:
+    """One issue with its pattern, why it was put there, how often that recurs and how probable the next time is."""
+    return detail(db, issues.get(db, issue_id))
+
+
+def detail(db: Db, issue: Issue) -> IssueDetail:
+    """Return an issue with all that is known of it."""
+    pattern = patterns.get(db, issue.pattern_id) if issue.pattern_id else None
+    next_ = predictions.newest(db, issue.pattern_id) if issue.pattern_id else None
+    extra = {
+        "pattern": PatternBrief.model_validate(pattern) if pattern else None,
+        "loop": issues.loop_figures(db, issue.pattern_id),
+        "recurrence": {"probability": next_.probability, "window_days": next_.window_days} if next_ else None,
+    }
+    values = {name: getattr(issue, name) for name in IssueDetail.model_fields if name not in (*extra, "metadata")}
+    return IssueDetail.model_validate({**values, "details": issue.details, **extra})
+
+
+@router.patch("/{issue_id}")
+def change(db: Db, who: Writer, issue_id: IssueId, body: IssueChange) -> IssueDetail:
+    """Change an issue; closing is a change of status."""
+    values = body.model_dump(exclude_unset=True)
+    values = {key: value for key, value in values.items() if value is not None or key not in NEVER_NULL}
+    return detail(db, issues.change(db, issue_id, values, by=who))

@@ -1,0 +1,195 @@
+"""`/v1/reports`: templates, generate, and the jobs with their files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from everfix import documents
+from everfix.api import fields, pages
+from everfix.api.v1 import downloads
+from everfix.core import fields as types, ids, jobs
+from everfix.core.crypto import Keys
+from everfix.core.jobs import Job
+from everfix.deps import Config, Db, Page, SigningKeys, needs
+from everfix.errors import Invalid, NotFound
+from everfix.identity.principals import Scope
+from everfix.reports import runs, templates
+from everfix.reports.sections import SECTIONS
+from everfix.settings import Settings
+
+router = APIRouter(prefix="/reports", tags=["reports"])
+JobId = fields.path_id(ids.Prefix.JOB, "report job", "job_id")
+Reader, Writer = needs(Scope.REPORTS_READ), needs(Scope.REPORTS_WRITE)
+SORTS = pages.Sorts({"created_at": Job.created_at}, "-created_at")
+KIND = "reports.run"
+
+
+class SectionOut(BaseModel):
+    """One section of a template."""
+
+    key: str
+    title: str
+
+
+class TemplateOut(BaseModel):
+    """A built-in report."""
+
+    key: str
+    name: str
+    description: str
+    sections: list[SectionOut]
+    default_window: str
+    windows: list[str]
+    formats: list[str]
+
+
+class Generate(BaseModel):
+    """A one-off report. `format` or `formats`, in either case; `window` is 7D, 30D, 90D or any number of days."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    template: types.text(64) = "executive_summary"  # type: ignore[valid-type]
+    name: types.text(200, 1) | None = None  # type: ignore[valid-type]
+    description: types.text(2000) | None = None  # type: ignore[valid-type]
+    sections: Annotated[list[types.text(64)], Field(max_length=30)] | None = None  # type: ignore[valid-type]
+    window: types.text(10) | None = None  # type: ignore[valid-type]
+    format: types.text(20) | None = None  # type: ignore[valid-type]
+    formats: Annotated[list[types.text(20)], Field(min_length=1, max_length=6)] | None = None  # type: ignore[valid-type]
+    filters: Annotated[types.JsonObject, AfterValidator(dict)] = Field(default_factory=dict)
+
+
+class FileOut(BaseModel):
+    """One file, with a link that works without signing in until it expires."""
+
+    format: str
+    filename: str
+    media_type: str
+    size: int
+    sha256: str
+    download_url: str
+
+
+class ReportJob(BaseModel):
+    """A report's job; `download_url` is the first file's, once the job has succeeded."""
+
+    id: str
+    job_id: str
+    kind: str
+    status: str
+    progress: float
+    message: str
+    error: str | None
+    name: str
+    template: str
+    window: str
+    formats: list[str]
+    run_id: ids.field(ids.Prefix.RUN)  # type: ignore[valid-type]
+    download_url: str | None
+    files: list[FileOut]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def _formats(body: Generate, template: templates.Template) -> list[str]:
+    if body.format is not None and body.formats is not None:
+        raise Invalid("send `format` or `formats`, not both", details={"formats": "only one of the two"})
+    return body.formats or [body.format or template.format]
+
+
+@router.get("/templates")
+def listed_templates(who: Reader) -> pages.PageOf[TemplateOut]:
+    """The built-in templates with their sections."""
+    shown = [
+        TemplateOut(
+            key=item.key,
+            name=item.name,
+            description=item.description,
+            sections=[SectionOut(key=key, title=SECTIONS[key].title) for key in (item.sections or SECTIONS)],
+            default_window=item.window,
+            windows=list(templates.WINDOWS),
+            formats=list(documents.RENDERERS),
+        )
+        for item in templates.TEMPLATES.values()
+    ]
+    return pages.PageOf(data=shown, page=pages.PageInfo(next_cursor=None, has_more=False, total=len(shown)))
+
+
+@router.post("/generate", status_code=202)
+def generate(db: Db, who: Writer, body: Generate, settings: Config, keys: SigningKeys) -> ReportJob:
+    """Make a report now; the answer has the job to poll until its `status` is `succeeded`."""
+    template = templates.get(body.template)
+    _, job_id = runs.request(
+        db,
+        who,
+        template=template.key,
+        window=body.window or template.window,
+        formats=_formats(body, template),
+        name=body.name,
+        sections=body.sections,
+        filters=body.filters,
+    )
+    return shown_jobs(db, [jobs.get(db, job_id)], settings, keys)[0]
+
+
+@router.get("/jobs")
+def listed_jobs(db: Db, who: Reader, page: Page, settings: Config, keys: SigningKeys) -> pages.PageOf[ReportJob]:
+    """Every report job, newest first."""
+    query = select(Job).where(Job.kind == KIND)
+    return pages.page(db, page, query, Job.id, SORTS, lambda rows: shown_jobs(db, rows, settings, keys))
+
+
+@router.get("/jobs/{job_id}")
+def one_job(db: Db, who: Reader, job_id: JobId, settings: Config, keys: SigningKeys) -> ReportJob:
+    """One report job; once `succeeded` it has a `download_url`."""
+    job = jobs.get(db, job_id)
+    if job.kind != KIND:
+        raise NotFound(f"no report job {ids.show(ids.Prefix.JOB, job_id)}")
+    return shown_jobs(db, [job], settings, keys)[0]
+
+
+def shown_jobs(db: Session, found: Sequence[Job], settings: Settings, keys: Keys) -> list[ReportJob]:
+    """Return report jobs with their files and fresh links."""
+    by_job = {run.job_id: run for run in db.execute(select(runs.Run).where(runs.Run.job_id.in_([job.id for job in found]))).scalars()}
+    files = runs.files(db, [run.id for run in by_job.values()])
+    return [_shown(job, by_job[job.id], files[by_job[job.id].id], settings, keys) for job in found]
+
+
+def _shown(job: Job, run: runs.Run, files: Sequence[runs.File], settings: Settings, keys: Keys) -> ReportJob:
+    order = {name: place for place, name in enumerate(run.formats)}
+    listed = [_file(file, settings, keys) for file in sorted(files, key=lambda file: order.get(file.format, 99))]
+    done = job.status == jobs.Status.SUCCEEDED and listed
+    name = ids.show(ids.Prefix.JOB, job.id)
+    return ReportJob(
+        id=name,
+        job_id=name,
+        kind="report",
+        status=job.status,
+        progress=job.progress,
+        message=job.message,
+        error=job.error if job.status == jobs.Status.FAILED else None,
+        name=run.name,
+        template=run.template,
+        window=run.window,
+        formats=run.formats,
+        run_id=run.id,
+        download_url=listed[0].download_url if done else None,
+        files=listed if done else [],
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )
+
+
+def _file(file: runs.File, settings: Settings, keys: Keys) -> FileOut:
+    link = downloads.link(settings, keys, file.workspace_id, file.id)
+    return FileOut(
+        format=file.format, filename=file.filename, media_type=file.media_type, size=file.size, sha256=file.sha256, download_url=link
+    )

@@ -1,0 +1,163 @@
+"""The HTTP server: create_app() mounts the surfaces, with one error handler and one lifespan; the only HTTP wiring."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import everfix
+from everfix import web
+from everfix.api import v1
+from everfix.core import ids, jobs
+from everfix.errors import EverfixError, Invalid, Malformed, RateLimited, TooLarge, Unauthorized, Unavailable
+from everfix.installation import Installation, reachable
+
+log = structlog.get_logger()
+TRACE_ID = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
+Next = Callable[[Request], Awaitable[Any]]
+
+
+def create_app(installation: Installation) -> FastAPI:
+    """Return the application over an open installation; `app.state.stopping` makes /health answer 503."""
+    app = FastAPI(title="Everfix", version=everfix.__version__, description=everfix.__doc__ or "", lifespan=_lifespan)
+    app.state.installation, app.state.stopping = installation, False
+    app.include_router(v1.router)
+    web.mount(app)
+    app.get("/health", tags=["operations"])(_health)
+    app.get("/ready", tags=["operations"])(_ready)
+    app.add_exception_handler(Exception, _answer)
+    for kind in (EverfixError, RequestValidationError, HTTPException, DBAPIError):
+        app.add_exception_handler(kind, _answer)
+    app.add_middleware(Envelope, most=installation.settings.request_max_bytes)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.stopping = True
+
+
+def _health(request: Request) -> JSONResponse:
+    """Say that the process lives; 503 while it shuts down."""
+    if request.app.state.stopping:
+        return JSONResponse({"status": "unhealthy"}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+def _ready(request: Request) -> JSONResponse:
+    """Say whether requests can be served: the database answers, and the process is not shutting down."""
+    ready = not request.app.state.stopping and reachable(request.app.state.installation)
+    return JSONResponse({"status": "ready" if ready else "unavailable", "checks": {"database": ready}}, 200 if ready else 503)
+
+
+class Envelope:
+    """Around every request: a trace id in and out, a bound on the body's size, and safe headers on every answer."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a body over the bound ends it with 413 before anything is stored."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        sent = headers.get(b"x-request-id", b"").decode("latin-1")
+        trace = sent if TRACE_ID.match(sent) else str(ids.new())
+        scope.setdefault("state", {})["trace_id"] = trace
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.most:
+            await _error(TooLarge(f"the request body has {int(length)} bytes; at most {self.most} are read"), trace)(scope, receive, _stamped(send, trace))
+            return
+        await self.app(scope, self._bounded(receive), _stamped(send, trace))
+
+    def _bounded(self, receive: Receive) -> Receive:
+        read = 0
+
+        async def bounded() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.most:
+                raise TooLarge(f"the request body has more than {self.most} bytes")
+            return message
+
+        return bounded
+
+
+def _stamped(send: Send, trace: str) -> Send:
+    async def stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {name.lower() for name, _ in message["headers"]}
+            extra = ((b"x-request-id", trace.encode()), (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
+            message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in present)]
+        await send(message)
+
+    return stamped
+
+
+def _error(problem: EverfixError, trace: str) -> JSONResponse:
+    body: dict[str, Any] = {"code": problem.code, "message": problem.message}
+    if not isinstance(problem, RateLimited):
+        body["trace_id"] = trace
+    if problem.details:
+        body["details"] = problem.details
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(problem, Unauthorized) else None
+    return JSONResponse({"error": body}, problem.status, headers)
+
+
+async def _answer(request: Request, problem: Exception) -> JSONResponse:
+    """Turn any failure into the envelope; what we did not foresee is logged in full and answered without its details."""
+    trace = request.state.trace_id
+    known = translate(problem)
+    if known.status >= 500:  # noqa: PLR2004 - server errors
+        log.error("request failed", trace_id=trace, path=request.url.path, error=jobs.describe(problem), exc_info=problem)
+    return _error(known, trace)
+
+
+def translate(problem: Exception) -> EverfixError:
+    """Return the error of our tree that a failure means."""
+    match problem:
+        case EverfixError():
+            return problem
+        case RequestValidationError():
+            return _validation(problem)
+        case HTTPException():
+            return _http(problem)
+        case DBAPIError() if problem.connection_invalidated:
+            return Unavailable("the database does not answer; try again")
+        case _:
+            return EverfixError("something went wrong here; the trace id finds it in the log")
+
+
+def _validation(problem: RequestValidationError) -> EverfixError:
+    errors = problem.errors()
+    details = {}
+    for error in errors:
+        place = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
+        shown = error.get("input")
+        came = f" (got {json.dumps(shown)[:60]})" if isinstance(shown, str | int | float | bool) and error["type"] != "json_invalid" else ""
+        details[".".join(place) or "body"] = error["msg"].removeprefix("Value error, ") + came
+    field, reason = next(iter(details.items()))
+    if any(error["type"] == "json_invalid" for error in errors):
+        return Malformed(f"the body is not JSON: {reason}", details={"body": reason})
+    return Invalid(f"{field}: {reason}", details=details)
+
+
+def _http(problem: HTTPException) -> EverfixError:
+    made = Malformed(str(problem.detail)) if problem.status_code < 500 else EverfixError(str(problem.detail))  # noqa: PLR2004
+    names = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+    kind = type("Http", (type(made),), {"code": names.get(problem.status_code, made.code), "status": problem.status_code})
+    return kind(str(problem.detail))  # type: ignore[no-any-return]

@@ -1,0 +1,124 @@
+"""The audit log: a row for each mutation, append-only and hash-chained, so that a missing or changed row shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy import Index, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from everfix.core import clock
+from everfix.core.db import Base, Json, WorkspaceRow, lock
+
+GENESIS = "0" * 64
+
+
+class Action(StrEnum):
+    """What was done, `thing.verb`, alphabetised; shown in the log exactly so."""
+
+    CHANGE_RECORDED = "change.recorded"
+    INGEST_ACCEPTED = "ingest.accepted"
+    ISSUE_CREATED = "issue.created"
+    ISSUE_UPDATED = "issue.updated"
+    JOB_CANCELLED = "job.cancelled"
+    RECOMMENDATION_UPDATED = "recommendation.updated"
+    REPORT_DOWNLOADED = "report.downloaded"
+    REPORT_EXPORTED = "report.exported"
+    REPORT_GENERATED = "report.generated"
+    SESSION_ENDED = "auth.session.ended"
+    SESSION_STARTED = "auth.session.started"
+    TOKEN_CREATED = "token.created"
+    WORKSPACE_PROVISIONED = "workspace.provisioned"
+
+
+class Actor(Protocol):
+    """Who acts: a person, a service account, or the system itself."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def actor_id(self) -> UUID | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def ip(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+
+
+class Entry(WorkspaceRow, Base):
+    """One entry. `hash` is the SHA-256 of `previous_hash` and the entry's content; the application may only insert and read."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("uq_audit_log_number", "workspace_id", "number", unique=True), Index("ix_audit_log_at", "workspace_id", "at"))
+
+    number: Mapped[int]
+    at: Mapped[datetime]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[UUID | None]
+    actor_name: Mapped[str]
+    action: Mapped[str]
+    target_kind: Mapped[str] = mapped_column(server_default="")
+    target_id: Mapped[UUID | None]
+    details: Mapped[Json] = mapped_column(server_default="{}")
+    ip: Mapped[str] = mapped_column(server_default="")
+    trace_id: Mapped[str] = mapped_column(server_default="")
+    previous_hash: Mapped[str]
+    hash: Mapped[str]
+
+
+def record(db: Session, by: Actor, action: Action, target_kind: str = "", target_id: UUID | None = None, details: Json | None = None) -> None:
+    """Write one entry at the end of the workspace's chain; call it last in a transaction, since it holds the chain's lock."""
+    lock(db, "audit")
+    last = db.execute(select(Entry.number, Entry.hash).order_by(Entry.number.desc()).limit(1)).one_or_none()
+    entry = Entry(
+        number=(last.number if last else 0) + 1,
+        at=clock.now(),
+        actor_kind=by.kind,
+        actor_id=by.actor_id,
+        actor_name=by.name,
+        action=action,
+        target_kind=target_kind,
+        target_id=target_id,
+        details=details or {},
+        ip=by.ip,
+        trace_id=by.trace_id,
+        previous_hash=last.hash if last else GENESIS,
+    )
+    entry.hash = digest(entry)
+    db.add(entry)
+    db.flush()
+
+
+def digest(entry: Entry) -> str:
+    """Return the hash that `entry` must carry: SHA-256 over its previous hash and its content as canonical JSON."""
+    content = [
+        entry.previous_hash,
+        entry.number,
+        entry.at.isoformat(),
+        entry.actor_kind,
+        str(entry.actor_id),
+        entry.actor_name,
+        entry.action,
+        entry.target_kind,
+        str(entry.target_id),
+        entry.details,
+        entry.ip,
+        entry.trace_id,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def broken(db: Session) -> int | None:
+    """Return the number of the first entry that does not fit the chain, or None when the log is whole."""
+    previous, expected = GENESIS, 1
+    for entry in db.execute(select(Entry).order_by(Entry.number).execution_options(yield_per=1000)).scalars():
+        if entry.number != expected or entry.previous_hash != previous or entry.hash != digest(entry):
+            return expected
+        previous, expected = entry.hash, expected + 1
+    return None

@@ -1,0 +1,94 @@
+"""What a route may ask for: the database, who calls (and so the permission), a page of a list, the installation's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request
+from sqlalchemy.orm import Session
+
+from everfix.core.crypto import Keys
+from everfix.core.storage import Storage
+from everfix.errors import Unauthorized
+from everfix.identity import tokens
+from everfix.identity.principals import Principal, Scope
+from everfix.settings import Settings
+
+LIMIT_DEFAULT, LIMIT_MOST = 25, 100
+
+
+def _db(request: Request) -> Iterator[Session]:
+    with request.app.state.installation.database.transaction() as db:
+        yield db
+
+
+# Committed before the response is sent: with FastAPI's default scope a failed commit would still answer 200.
+Db = Annotated[Session, Depends(_db, scope="function")]
+
+
+def client_ip(request: Request) -> str:
+    """Return the caller's address as the server saw it."""
+    return request.client.host if request.client else ""
+
+
+def bearer(request: Request) -> str:
+    """Return the bearer token's secret; raises Unauthorized."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthorized
+    return secret.strip()
+
+
+def _caller(request: Request, db: Db) -> Principal:
+    kinds = (tokens.Kind.PERSONAL, tokens.Kind.SERVICE)
+    return tokens.authenticate(db, bearer(request), kinds, ip=client_ip(request), trace_id=request.state.trace_id)
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+
+
+def needs(scope: Scope | str) -> Any:  # noqa: ANN401 - an Annotated type made at import
+    """Return the type of a route's `who`: reading the signature tells the permission."""
+    wanted = Scope(scope)
+
+    def check(who: Caller) -> Principal:
+        who.require(wanted)
+        return who
+
+    check.scope = wanted  # type: ignore[attr-defined]
+    return Annotated[Principal, Depends(check)]
+
+
+def _settings(request: Request) -> Settings:
+    return request.app.state.installation.settings  # type: ignore[no-any-return]
+
+
+def _keys(request: Request) -> Keys:
+    return request.app.state.installation.keys  # type: ignore[no-any-return]
+
+
+def _storage(request: Request) -> Storage:
+    return request.app.state.installation.storage  # type: ignore[no-any-return]
+
+
+Config = Annotated[Settings, Depends(_settings)]
+SigningKeys = Annotated[Keys, Depends(_keys)]
+Files = Annotated[Storage, Depends(_storage)]
+
+
+class Paging:
+    """How a list is walked: `limit`, `cursor` and `sort` as they came; `api.pages` reads them."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MOST, description="How many rows a page holds.")] = LIMIT_DEFAULT,
+        cursor: Annotated[str | None, Query(max_length=2000, description="Where the next page starts, as the last answer said.")] = None,
+        sort: Annotated[str | None, Query(max_length=60, description="`field` ascending, `-field` descending.")] = None,
+    ) -> None:
+        self.keys, self.limit, self.cursor, self.sort = keys, limit, cursor, sort
+
+
+Page = Annotated[Paging, Depends()]
+Check = Callable[[Principal], Principal]

@@ -1,0 +1,128 @@
+"""Issues: one failure as people work on it; a status moves along one state machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session
+
+from everfix import audit
+from everfix.core import clock, ids, jobs
+from everfix.errors import Conflict, Invalid, NotFound
+from everfix.failures import patterns
+from everfix.identity.members import Member
+from everfix.ingest import events
+from everfix.ingest.events import Issue
+
+FLOW: Mapping[str, tuple[str, ...]] = {
+    "open": ("in_loop", "mitigating", "resolved", "closed"),
+    "in_loop": ("open", "mitigating", "resolved", "closed"),
+    "mitigating": ("open", "in_loop", "resolved", "closed"),
+    "resolved": ("open", "in_loop", "closed"),
+    "closed": ("open",),
+}
+STATUSES = tuple(FLOW)
+SEVERITIES = ("p1", "p2", "p3", "p4")
+LOOP_DAYS = 90
+
+
+def get(db: Session, issue_id: UUID) -> Issue:
+    """Return one issue; raises NotFound."""
+    issue = db.execute(select(Issue).where(Issue.id == issue_id)).scalar_one_or_none()
+    if issue is None:
+        raise NotFound(f"no issue {ids.show(ids.Prefix.ISSUE, issue_id)}")
+    return issue
+
+
+def matching(query: Select[tuple[Issue]], words: str) -> Select[tuple[Issue]]:
+    """Narrow a query to issues whose title or body holds every word, or a word that begins so; words without a letter match nothing."""
+    found = re.findall(r"\w+", words)
+    if not found:
+        return query.where(Issue.external_id == words.strip())
+    return query.where(Issue.search.op("@@")(func.to_tsquery("simple", " & ".join(f"{word}:*" for word in found))))
+
+
+def create(db: Session, record: dict[str, Any], *, by: audit.Actor) -> Issue:
+    """Make an issue by hand and queue the loop; raises Invalid, and Conflict when its source and external_id exist."""
+    given = {"external_id": f"manual-{ids.new()}", "source": "manual", **{key: value for key, value in record.items() if value is not None}}
+    try:
+        event = events.read(given)
+    except ValueError as problem:
+        raise Invalid(str(problem), details=dict(part.partition(": ")[::2] for part in str(problem).split("; "))) from problem
+    if db.execute(select(Issue.id).where(Issue.source == event.source, Issue.external_id == event.external_id)).one_or_none():
+        raise Conflict(f"an issue with the external_id {event.external_id[:60]!r} exists for {event.source}", details={"external_id": "taken"})
+    accepted = events.accept(db, [given])
+    issue = get(db, accepted.issues[0])
+    jobs.enqueue(db, "failures.learn", {"issues": [str(issue.id)]}, by=by.name, priority=1)
+    audit.record(db, by, audit.Action.ISSUE_CREATED, "issue", issue.id, {"title": issue.title})
+    return issue
+
+
+def change(db: Session, issue_id: UUID, values: Mapping[str, Any], *, by: audit.Actor) -> Issue:
+    """Change title, body, severity, status, team, assignee or pattern of an issue.
+
+    Raises NotFound, Conflict for a status that FLOW does not reach, Invalid for an assignee who is no member or a pattern that is not there.
+    """
+    issue = get(db, issue_id)
+    before = {key: getattr(issue, key) for key in values}
+    if "status" in values:
+        _move(issue, values["status"])
+    if values.get("assignee_id") is not None:
+        _member(db, values["assignee_id"])
+    moved = [issue.pattern_id, values["pattern_id"]] if "pattern_id" in values else []
+    if values.get("pattern_id") is not None:
+        if db.execute(select(patterns.Pattern.id).where(patterns.Pattern.id == values["pattern_id"])).one_or_none() is None:
+            raise Invalid("there is no such pattern", details={"pattern_id": "a pattern of this workspace"})
+        issue.assignment = {"version": "human", "confidence": 1.0, "why": {"rule": f"linked by {by.name}"}, "nearest": None}
+        if issue.status == "open":
+            issue.status = "in_loop"
+    for key, value in values.items():
+        if key != "status":
+            setattr(issue, key, value)
+    issue.updated_at = clock.now()
+    db.flush()
+    patterns.recount(db, sorted({pattern for pattern in moved if pattern is not None}))
+    changed = {key: [_plain(before[key]), _plain(getattr(issue, key))] for key in values if before[key] != getattr(issue, key)}
+    audit.record(db, by, audit.Action.ISSUE_UPDATED, "issue", issue.id, changed)
+    return issue
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, UUID | datetime) else value
+
+
+def _move(issue: Issue, status: str) -> None:
+    if status == issue.status:
+        return
+    if status not in FLOW[issue.status]:
+        allowed = ", ".join(FLOW[issue.status])
+        raise Conflict(f"an issue that is {issue.status} can become {allowed}, not {status}", details={"status": f"one of {allowed}"})
+    issue.status = status
+    if status in ("resolved", "closed"):
+        issue.resolved_at = issue.resolved_at or clock.now()
+    else:
+        issue.resolved_at = None
+
+
+def _member(db: Session, user: UUID) -> None:
+    if db.execute(select(Member.id).where(Member.user_id == user, Member.status == "active")).one_or_none() is None:
+        raise Invalid("the assignee is no active member of this workspace", details={"assignee_id": "an active member"})
+
+
+def loop_figures(db: Session, pattern_id: UUID | None) -> dict[str, Any]:
+    """Return how often the pattern occurred in 90 days and its mean time to resolve in seconds."""
+    if pattern_id is None:
+        return {"occurrences_90d": 0, "avg_mttr_seconds": None}
+    row = db.execute(
+        text(
+            "SELECT count(*) AS n, avg(extract(epoch FROM resolved_at - occurred_at)) FILTER (WHERE resolved_at >= occurred_at) AS mttr"
+            " FROM issues WHERE pattern_id = :pattern AND occurred_at > now() - make_interval(days => :days)"
+        ),
+        {"pattern": pattern_id, "days": LOOP_DAYS},
+    ).one()
+    return {"occurrences_90d": int(row.n), "avg_mttr_seconds": None if row.mttr is None else float(row.mttr)}

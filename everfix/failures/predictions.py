@@ -1,0 +1,172 @@
+"""Predictions: how probable it is that a pattern fails again within its window, and whether that came true.
+
+A prediction belongs to a pattern, a window and a day; while the day lasts it is brought up to date, then it stands and is
+resolved when its window ends: `hit` (it failed), `prevented` (it did not, and a fix was in place), `miss` (it did not).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from everfix.core import ids
+from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.failures import forecast, learned, patterns, triggers
+from everfix.identity import workspaces
+
+STRIDE = timedelta(days=3.5)  # how far apart the past windows lie that the model learns from
+ACTIVE_DAYS = 180.0
+IMPACT = {"p1": "critical", "p2": "high", "p3": "medium", "p4": "low"}
+
+
+class Prediction(WorkspaceRow, Base):
+    """One forecast and what became of it. `why` lists what moved the probability, strongest first."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        refers("pattern_id", "patterns"),
+        CheckConstraint("probability BETWEEN 0 AND 1", name="probability"),
+        CheckConstraint("impact IN ('critical', 'high', 'medium', 'low')", name="impact"),
+        CheckConstraint("outcome IN ('hit', 'miss', 'prevented')", name="outcome"),
+        CheckConstraint("status IN ('active', 'dismissed', 'superseded')", name="status"),
+        Index("uq_predictions_day", "workspace_id", "pattern_id", "window_days", "day", unique=True),
+        Index("ix_predictions_status", "workspace_id", "status", "probability", "id"),
+        Index("ix_predictions_expires", "workspace_id", "expires_at"),
+    )
+
+    pattern_id: Mapped[UUID]
+    window_days: Mapped[int]
+    day: Mapped[date]
+    probability: Mapped[float]
+    lower: Mapped[float]
+    upper: Mapped[float]
+    impact: Mapped[str]
+    likely_trigger: Mapped[str]
+    why: Mapped[list[Json]]
+    base_rate: Mapped[float]
+    model_version: Mapped[str]
+    generated_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(server_default="active")
+    outcome: Mapped[str | None]
+    resolved_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = created()
+
+
+def refresh(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = None) -> dict[UUID, float]:
+    """Predict these patterns (default: all live ones) at `now` and return their probabilities.
+
+    1. Learn from the windows of the whole workspace that ended since the model last learnt.
+    2. Predict; write today's prediction of each pattern; older open ones are superseded.
+    """
+    window = workspaces.here(db).prediction_window_days
+    model = catch_up(db, now, window)
+    known = patterns.histories(db, now, pattern_ids)
+    if not known:
+        return {}
+    forecasts = model.predict([item.history for item in known], now, window, whole=pattern_ids is None)
+    trigger = triggers.of(db, [item.pattern for item in known], now)
+    rows = [_row(item.pattern, made, trigger[item.pattern.id], now, window) for item, made in zip(known, forecasts, strict=True)]
+    for start in range(0, len(rows), 1000):
+        _write(db, rows[start : start + 1000])
+    touched = [row["pattern_id"] for row in rows]
+    db.execute(
+        update(Prediction)
+        .where(Prediction.pattern_id.in_(touched), Prediction.status == "active", Prediction.day < now.date())
+        .values(status="superseded")
+    )
+    return {row["pattern_id"]: row["probability"] for row in rows}
+
+
+def _row(pattern: patterns.Pattern, made: forecast.Forecast, trigger: str, now: datetime, window: int) -> dict[str, Any]:
+    return {
+        "id": ids.new(),
+        "pattern_id": pattern.id,
+        "window_days": window,
+        "day": now.date(),
+        "probability": round(made.probability, 6),
+        "lower": round(made.lower, 6),
+        "upper": round(made.upper, 6),
+        "impact": IMPACT[pattern.severity],
+        "likely_trigger": trigger,
+        "why": made.why,
+        "base_rate": float(made.why[0]["value"]),
+        "model_version": forecast.VERSION,
+        "generated_at": now,
+        "expires_at": now + timedelta(days=window),
+    }
+
+
+def _write(db: Session, rows: list[dict[str, Any]]) -> None:
+    statement = insert(Prediction).values(rows)
+    fresh = {name: getattr(statement.excluded, name) for name in rows[0] if name not in ("id", "pattern_id", "window_days", "day")}
+    db.execute(
+        statement.on_conflict_do_update(
+            index_elements=["workspace_id", "pattern_id", "window_days", "day"], set_=fresh, where=Prediction.outcome.is_(None)
+        )
+    )
+
+
+def catch_up(db: Session, now: datetime, window: int) -> forecast.Model:
+    """Return the workspace's model after it has learnt from every window that ended by `now` and that it has not seen."""
+    held = learned.load(db, "forecast", forecast.VERSION)
+    model = forecast.Model.from_state(held[0]) if held else forecast.Model.new()
+    facts = dict(held[1]) if held else {}
+    until = now - timedelta(days=window)
+    began = datetime.fromisoformat(facts[str(window)]) if str(window) in facts else _first(db)
+    if began is None or began + STRIDE > until:
+        return model
+    everything = [item.history for item in patterns.histories(db, now)]
+    origin = began
+    while origin + STRIDE <= until:
+        origin += STRIDE
+        model.learn(everything, origin, now, window, active_days=ACTIVE_DAYS)
+    facts[str(window)] = origin.isoformat()
+    learned.save(db, "forecast", forecast.VERSION, model.to_state(), facts)
+    return model
+
+
+def _first(db: Session) -> datetime | None:
+    return db.execute(text("SELECT min(hour) FROM pattern_hours")).scalar_one()
+
+
+def resolve(db: Session, now: datetime) -> int:
+    """Settle every prediction whose window has ended, and return how many that were."""
+    return len(db.execute(text(_RESOLVE), {"now": now}).all())
+
+
+_RESOLVE = """
+UPDATE predictions p SET
+    outcome = CASE
+        WHEN EXISTS (SELECT FROM issues i WHERE i.pattern_id = p.pattern_id AND i.occurred_at > p.generated_at
+            AND i.occurred_at <= p.expires_at) THEN 'hit'
+        WHEN EXISTS (SELECT FROM recommendation_patterns rp JOIN recommendations r ON r.id = rp.recommendation_id
+            WHERE rp.pattern_id = p.pattern_id AND r.status = 'implemented' AND r.implemented_at <= p.expires_at) THEN 'prevented'
+        ELSE 'miss' END,
+    resolved_at = :now,
+    status = CASE WHEN p.status = 'active' THEN 'superseded' ELSE p.status END
+WHERE p.outcome IS NULL AND p.expires_at <= :now RETURNING p.id
+"""
+
+
+def replay(db: Session, origins: Sequence[datetime]) -> int:
+    """Write the predictions that would have been made at past moments, for imported history; returns how many.
+
+    Each uses only what had happened by its origin, and is settled like any other; `origins` must be in order.
+    """
+    made = 0
+    for origin in origins:
+        made += len(refresh(db, origin))
+    return made
+
+
+def newest(db: Session, pattern_id: UUID) -> Prediction | None:
+    """Return the pattern's prediction that stands now, if there is one."""
+    query = select(Prediction).where(Prediction.pattern_id == pattern_id, Prediction.status == "active")
+    return db.execute(query.order_by(Prediction.generated_at.desc()).limit(1)).scalar_one_or_none()

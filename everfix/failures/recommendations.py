@@ -1,0 +1,243 @@
+"""Recommendations: ranked fixes for patterns, from `fixes.recommend`; each keeps the arithmetic of its rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, delete, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from everfix import audit
+from everfix.core import clock, ids
+from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.errors import Conflict, NotFound
+from everfix.failures import fixes, forecast, patterns, verifications
+from everfix.identity import workspaces
+
+PENDING, IN_PROGRESS, IMPLEMENTED, DISMISSED = "pending", "in_progress", "implemented", "dismissed"
+FLOW = {
+    PENDING: (IN_PROGRESS, IMPLEMENTED, DISMISSED),
+    IN_PROGRESS: (PENDING, IMPLEMENTED, DISMISSED),
+    IMPLEMENTED: (IN_PROGRESS,),
+    DISMISSED: (PENDING,),
+}
+SAMPLE = 12  # newest issues of a pattern whose words say what kind of cause it is
+
+
+class Recommendation(WorkspaceRow, Base):
+    """One proposed fix. `why` holds each factor of its score; `rank` is its place among the open ones of the workspace."""
+
+    __tablename__ = "recommendations"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'in_progress', 'implemented', 'dismissed')", name="status"),
+        CheckConstraint("type IN ('code_fix', 'config_change', 'process', 'monitoring')", name="type"),
+        CheckConstraint("effort IN ('low', 'medium', 'high')", name="effort"),
+        CheckConstraint("impact IN ('high', 'medium', 'quick_win')", name="impact"),
+        Index("ix_recommendations_rank", "workspace_id", "rank", "id"),
+        Index("ix_recommendations_status", "workspace_id", "status", "rank"),
+    )
+
+    key: Mapped[str]
+    title: Mapped[str]
+    summary: Mapped[str]
+    type: Mapped[str]
+    effort: Mapped[str]
+    impact: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=PENDING)
+    rank: Mapped[int | None]
+    score: Mapped[float]
+    expected_loops_prevented: Mapped[float]
+    expected_cost_saved: Mapped[float]
+    why: Mapped[Json]
+    attestation: Mapped[str] = mapped_column(server_default="none")
+    implemented_at: Mapped[datetime | None]
+    claim: Mapped[Json | None]
+    created_at: Mapped[datetime] = created()
+    updated_at: Mapped[datetime] = created()
+
+
+class RecommendationPattern(Base):
+    """Which patterns a recommendation would fix."""
+
+    __tablename__ = "recommendation_patterns"
+    __table_args__ = (
+        PrimaryKeyConstraint("workspace_id", "recommendation_id", "pattern_id"),
+        refers("recommendation_id", "recommendations"),
+        refers("pattern_id", "patterns"),
+        Index("ix_recommendation_patterns_pattern", "workspace_id", "pattern_id"),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(server_default=text("nullif(current_setting('everfix.workspace_id', true), '')::uuid"))
+    recommendation_id: Mapped[UUID]
+    pattern_id: Mapped[UUID]
+
+
+class Step(WorkspaceRow, Base):
+    """One step of a recommendation's plan, ticked off on its own."""
+
+    __tablename__ = "recommendation_steps"
+    __table_args__ = (refers("recommendation_id", "recommendations"), Index("ix_recommendation_steps_of", "workspace_id", "recommendation_id", "position"))
+
+    recommendation_id: Mapped[UUID]
+    position: Mapped[int]
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    completed_at: Mapped[datetime | None]
+
+
+def get(db: Session, recommendation_id: UUID) -> Recommendation:
+    """Return one recommendation; raises NotFound."""
+    found = db.execute(select(Recommendation).where(Recommendation.id == recommendation_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"no recommendation {ids.show(ids.Prefix.RECOMMENDATION, recommendation_id)}")
+    return found
+
+
+def refresh(db: Session, pattern_ids: Sequence[UUID]) -> None:
+    """Bring the best open recommendation of each of these patterns up to date, then rank all open ones."""
+    here = workspaces.here(db)
+    worthy = select(patterns.Pattern).where(
+        patterns.Pattern.id.in_(pattern_ids),
+        patterns.Pattern.status != "resolved",
+        patterns.Pattern.issue_count >= patterns.RECURRING,
+        patterns.Pattern.confidence >= here.ai_confidence_threshold,
+    )
+    found = list(db.execute(worthy).scalars())
+    if found:
+        past = resolutions(db)
+        words, odds = _words(db, [p.id for p in found]), _odds(db, [p.id for p in found])
+        held = _open(db, [p.id for p in found])
+        for pattern in found:
+            if pattern.id in odds:
+                facts = fixes.PatternFacts(str(pattern.id), pattern.name, words.get(pattern.id, ""), pattern.service or "")
+                best = fixes.recommend(facts, odds[pattern.id], past, window_days=here.prediction_window_days, at_most=1)[0]
+                _store(db, pattern, best, held.get(pattern.id), here.loop_cost)
+        db.flush()
+    db.execute(text(_RANK))
+
+
+def _store(db: Session, pattern: patterns.Pattern, best: fixes.Fix, held: Recommendation | None, loop_cost: float) -> None:
+    if held is not None and held.status == DISMISSED:
+        return  # a person said no to a fix for this pattern; it is not proposed again by itself
+    if held is None:
+        held = Recommendation(id=ids.new(), key=best.key, title=best.title, type=best.type, effort=best.effort, summary="", impact=best.impact)
+        held.score = held.expected_loops_prevented = held.expected_cost_saved = 0.0
+        held.why = {}
+        db.add(held)
+        db.flush()
+        db.add(RecommendationPattern(recommendation_id=held.id, pattern_id=pattern.id))
+        _plan(db, held, best)
+    elif held.status == PENDING and held.key != best.key:
+        held.key, held.title, held.type, held.effort = best.key, best.title, best.type, best.effort
+        db.execute(delete(Step).where(Step.recommendation_id == held.id))
+        _plan(db, held, best)
+    elif held.key != best.key:
+        return  # somebody works on it: its words stand
+    held.impact, held.score, held.why = best.impact, best.score, best.why
+    held.expected_loops_prevented = best.expected_loops_prevented
+    held.expected_cost_saved = round(best.expected_loops_prevented * loop_cost, 2)
+    held.summary = f"For «{pattern.name}»: expected to prevent {best.expected_loops_prevented:.1f} of {best.why['expected_recurrences']:.1f} returns."
+    held.updated_at = clock.now()
+
+
+def _plan(db: Session, held: Recommendation, best: fixes.Fix) -> None:
+    db.add_all(Step(recommendation_id=held.id, position=place, title=title) for place, title in enumerate(best.steps, 1))
+
+
+def _open(db: Session, pattern_ids: Sequence[UUID]) -> dict[UUID, Recommendation]:
+    query = (
+        select(RecommendationPattern.pattern_id, Recommendation)
+        .join(Recommendation, Recommendation.id == RecommendationPattern.recommendation_id)
+        .where(RecommendationPattern.pattern_id.in_(pattern_ids), Recommendation.status != IMPLEMENTED)
+    )
+    return {row.pattern_id: row.Recommendation for row in db.execute(query)}
+
+
+def _words(db: Session, pattern_ids: Sequence[UUID]) -> dict[UUID, str]:
+    rows = db.execute(
+        text(
+            "SELECT p.id, (SELECT string_agg(concat_ws(' ', i.title, i.error_type, left(i.body, 400)), E'\\n') FROM"
+            " (SELECT title, error_type, body FROM issues WHERE pattern_id = p.id ORDER BY occurred_at DESC LIMIT :sample) i) AS words"
+            " FROM unnest(cast(:ids AS uuid[])) AS p(id)"
+        ),
+        {"ids": list(pattern_ids), "sample": SAMPLE},
+    )
+    return {row.id: row.words or "" for row in rows}
+
+
+def _odds(db: Session, pattern_ids: Sequence[UUID]) -> dict[UUID, forecast.Forecast]:
+    rows = db.execute(
+        text("SELECT pattern_id, probability, lower, upper FROM predictions WHERE pattern_id = ANY(:ids) AND status = 'active'"),
+        {"ids": list(pattern_ids)},
+    )
+    return {row.pattern_id: forecast.Forecast(str(row.pattern_id), row.probability, row.lower, row.upper, []) for row in rows}
+
+
+def resolutions(db: Session) -> list[fixes.Resolution]:
+    """Return every fix that was implemented here, and whether it held: what later recommendations learn from."""
+    query = (
+        select(Recommendation, patterns.Pattern, verifications.Verification.verdict)
+        .join(RecommendationPattern, RecommendationPattern.recommendation_id == Recommendation.id)
+        .join(patterns.Pattern, patterns.Pattern.id == RecommendationPattern.pattern_id)
+        .outerjoin(
+            verifications.Verification,
+            (verifications.Verification.recommendation_id == Recommendation.id) & (verifications.Verification.pattern_id == patterns.Pattern.id),
+        )
+        .where(Recommendation.implemented_at.is_not(None))
+        .order_by(Recommendation.implemented_at.desc())
+        .limit(500)
+    )
+    held = {"held": True, "failed": False}
+    return [
+        fixes.Resolution(
+            fixes.PatternFacts(str(row.Pattern.id), row.Pattern.name, "", row.Pattern.service or ""),
+            row.Recommendation.title,
+            row.Recommendation.type,
+            row.Recommendation.effort,
+            held.get(row.verdict or ""),
+            row.Recommendation.key,
+        )
+        for row in db.execute(query)
+    ]
+
+
+_RANK = """
+UPDATE recommendations r SET rank = o.place FROM (
+    SELECT id, row_number() OVER (ORDER BY score DESC, created_at, id) AS place FROM recommendations WHERE status IN ('pending', 'in_progress')
+) o WHERE r.id = o.id AND r.rank IS DISTINCT FROM o.place
+"""
+
+
+def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, claim: Mapping[str, Any] | None = None) -> Recommendation:
+    """Change a recommendation's status along FLOW; `implemented` starts the watch over its patterns from `claim["at"]` (default: now).
+
+    Raises Conflict when the flow does not lead there.
+    """
+    found = get(db, recommendation_id)
+    if status == found.status:
+        return found
+    if status not in FLOW[found.status]:
+        raise Conflict(f"a recommendation that is {found.status} can become {' or '.join(FLOW[found.status])}, not {status}")
+    before, found.status, found.updated_at = found.status, status, clock.now()
+    if status == IMPLEMENTED:
+        details = dict(claim or {})
+        at = details.pop("at", None) or clock.now()
+        found.implemented_at, found.claim, found.rank = at, {**details, "at": at.isoformat()}, None
+        _start_watch(db, found, at)
+    db.flush()
+    db.execute(text(_RANK))
+    audit.record(db, by, audit.Action.RECOMMENDATION_UPDATED, "recommendation", found.id, {"status": [before, status]})
+    return found
+
+
+def _start_watch(db: Session, found: Recommendation, at: datetime) -> None:
+    members = db.execute(select(RecommendationPattern.pattern_id).where(RecommendationPattern.recommendation_id == found.id)).scalars().all()
+    for pattern_id in members:
+        verifications.start(db, found.id, pattern_id, at)
+    db.execute(
+        text("UPDATE patterns SET mitigating_since = coalesce(mitigating_since, :at), updated_at = now() WHERE id = ANY(:ids)"),
+        {"ids": list(members), "at": at},
+    )

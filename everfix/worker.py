@@ -1,0 +1,143 @@
+"""The worker: registers tasks, runs PgQueuer, ticks the clock; the only background wiring.
+
+A worker takes jobs from the database until it is told to stop (SIGTERM, SIGINT, or its standard input closing when it is the
+child of `everfix serve`); then it finishes the jobs in hand. A job of a worker that died is taken over after its heartbeat is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.psycopg import PsycopgDriver
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.models import Job as Ticket
+from sqlalchemy import make_url, text
+
+from everfix.core import jobs
+from everfix.failures import loop
+from everfix.installation import Installation
+from everfix.reports import runs
+
+log = structlog.get_logger()
+
+TASKS: Mapping[str, jobs.Task] = {
+    "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
+    "failures.refresh": jobs.Task(loop.task_refresh),
+    "reports.run": jobs.Task(runs.execute),
+}
+REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
+
+
+async def work(installation: Installation, stop: asyncio.Event) -> None:
+    """Take jobs until `stop` is set, then finish those in hand."""
+    settings = installation.settings
+    plain = make_url(installation.database.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await psycopg.AsyncConnection.connect(plain, autocommit=True, application_name="everfix-worker")
+    async with connection:
+        queue = PgQueuer(PsycopgDriver(connection))
+        with ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="job") as threads:
+            for name, task in TASKS.items():
+                _register(queue, name, task, installation, threads)
+            background = asyncio.create_task(_clock(installation, stop))
+            stopping = asyncio.create_task(_stop(queue, stop))
+            try:
+                await queue.qm.run(
+                    dequeue_timeout=timedelta(seconds=5),
+                    batch_size=max(1, settings.worker_concurrency // 2),
+                    max_concurrent_tasks=max(2, settings.worker_concurrency),
+                    heartbeat_timeout=timedelta(seconds=settings.job_heartbeat_seconds),
+                )
+            finally:
+                for waiting in (background, stopping):
+                    waiting.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await waiting
+
+
+def _register(queue: PgQueuer, name: str, task: jobs.Task, installation: Installation, threads: ThreadPoolExecutor) -> None:
+    async def run(ticket: Ticket) -> None:
+        named = json.loads(ticket.payload or b"{}")
+        workspace, job_id = UUID(named["workspace"]), UUID(named["job"])
+        retry = await asyncio.get_running_loop().run_in_executor(threads, _one, task, installation, workspace, job_id)
+        if retry is not None:
+            raise RetryRequested(retry.wait, retry.reason)
+
+    queue.qm.entrypoint(name, concurrency_limit=task.concurrency)(run)
+
+
+def _one(task: jobs.Task, installation: Installation, workspace: UUID, job_id: UUID) -> jobs.Retry | None:
+    with installation.database.transaction(workspace) as db:
+        payload = jobs.get(db, job_id).payload
+    running = jobs.Running(installation.database, workspace, job_id, payload, installation)
+    return jobs.work(task, running, attempts=installation.settings.job_attempts)
+
+
+async def _stop(queue: PgQueuer, stop: asyncio.Event) -> None:
+    await stop.wait()
+    queue.shutdown.set()
+
+
+async def _clock(installation: Installation, stop: asyncio.Event) -> None:
+    """Once an hour, queue the refresh of each workspace that has not had one."""
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(tick, installation)
+        except psycopg.OperationalError as problem:
+            log.warning("the clock could not reach the database", error=str(problem))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), REFRESH_EVERY / 12)
+
+
+def tick(installation: Installation) -> int:
+    """Queue what is due, once per workspace and hour however many workers tick; returns how many jobs that were."""
+    with installation.database.transaction() as db:
+        found = [row.workspace_id for row in db.execute(text("SELECT workspace_id FROM everfix_workspaces()"))]
+    return sum(_refresh_if_due(installation, workspace) for workspace in found)
+
+
+def _refresh_if_due(installation: Installation, workspace: UUID) -> bool:
+    with installation.database.transaction(workspace) as db:
+        db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{workspace}:tick"})
+        recent = db.execute(
+            text("SELECT 1 FROM jobs WHERE kind = 'failures.refresh' AND created_at > now() - make_interval(secs => :every) LIMIT 1"),
+            {"every": REFRESH_EVERY},
+        ).one_or_none()
+        alive = db.execute(text("SELECT 1 FROM patterns LIMIT 1")).one_or_none()
+        if recent or not alive:
+            return False
+        jobs.enqueue(db, "failures.refresh", {}, by="clock")
+        return True
+
+
+def run(installation: Installation, *, until_stdin_closes: bool = False) -> None:
+    """Work in this process until it is told to stop."""
+    asyncio.run(_main(installation, until_stdin_closes=until_stdin_closes))
+
+
+async def _main(installation: Installation, *, until_stdin_closes: bool) -> None:
+    stop = asyncio.Event()
+    event_loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        event_loop.add_signal_handler(sign, stop.set)
+    if until_stdin_closes:
+        event_loop.add_reader(sys.stdin.fileno(), _parent_gone, stop, event_loop)
+    log.info("worker takes jobs", concurrency=installation.settings.worker_concurrency)
+    await work(installation, stop)
+    log.info("worker has finished what it had in hand")
+
+
+def _parent_gone(stop: asyncio.Event, event_loop: asyncio.AbstractEventLoop) -> None:
+    if not sys.stdin.buffer.read1(64):  # type: ignore[attr-defined]
+        event_loop.remove_reader(sys.stdin.fileno())
+        stop.set()
