@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from everfix.documents.model import Chart, Column, Document, Figure, Figures, Period, Section, Table, Unit
+from everfix.documents.model import Cell, Chart, Column, Document, Figure, Figures, Period, Section, Table, Unit
 
 PERIOD = Period(start=date(2026, 10, 24), end=date(2026, 11, 22), previous_start=date(2026, 9, 24), previous_end=date(2026, 10, 23), label="Last 30 days")
 NAMES = (
@@ -31,9 +32,52 @@ def kpis(rows: tuple[Figure, ...]) -> Section:
     return Section(id="kpis", title="Key figures", blocks=(Figures(key="kpis", figures=rows),))
 
 
+DAILY = (9, 11, 14, 12, 10, 8, 7, 12, 15, 13, 11, 9, 8, 10, 14, 16, 12, 47, 31, 18, 13, 12, 11, 15, 14, 13, 9, 10, 16, 12)
+
+
 def busy() -> Document:
-    """Return a busy month of a plausible shop."""
-    return generated(random.Random(7))
+    """Return a busy month of a plausible shop, its numbers consistent with each other."""
+    figures = (
+        Figure(key="issues", title="Issues", value=412, previous=368, better="down"),
+        Figure(key="open_loops", title="Open loops", value=17, previous=21, better="down"),
+        Figure(key="loops_prevented", title="Loops prevented", value=26, previous=19, better="up"),
+        Figure(key="mttr", title="Mean time to resolve", value=8040, previous=10080, unit=Unit.SECONDS, better="down"),
+        Figure(key="prevention_rate", title="Prevention rate", value=0.382, previous=0.305, unit=Unit.PERCENT, better="up"),
+        Figure(key="exposure_avoided", title="Exposure avoided", value=41600, previous=30400, unit=Unit.MONEY, better="up"),
+        Figure(key="prediction_brier", title="Prediction Brier score", value=0.164, previous=0.164, unit=Unit.NUMBER, better="down"),
+    )
+    top = (
+        ("Payment gateway timeouts", "regressed", 91, 96, 96 / 412, 0.548, "2026-11-21", 0.81),
+        ("Checkout cache stampede", "recurring", 84, 71, 71 / 412, 0.127, "2026-11-20", 0.64),
+        ("Queue backlog in mailer", "recurring", 67, 44, 44 / 412, -0.12, "2026-11-18", 0.52),
+        ("Deadlock on orders table", "monitoring", 52, 30, 30 / 412, -0.318, "2026-11-09", 0.27),
+        ("OOM in image resizer", "resolved", 38, 19, 19 / 412, -0.513, "2026-11-02", 0.11),
+    )
+    section = _section
+    columns = patterns(random.Random(1), 3).blocks[0]
+    assert isinstance(columns, Table)
+    days = tuple((str(PERIOD.start + timedelta(days=offset)), value) for offset, value in enumerate(DAILY))
+    data = Table(key="data", columns=(Column(key="day", title="Day", unit=Unit.DATE), Column(key="issues", title="Issues", better="down", unit=Unit.COUNT)), rows=days)
+    chart = Chart(key="trend", title="Issues per day", form="line", table=data, x="day", y=("issues",), alt="Issues per day over the period.")
+    shown = Table(key="patterns", title="Top patterns", columns=columns.columns, rows=top, total_rows=14)
+    return document((
+        kpis(figures),
+        Section(id="top_patterns", title="Top patterns", blocks=(shown,)),
+        Section(id="risk_trend", title="Risk trend", blocks=(chart,)),
+        section("loops_prevented", [
+            ("Add a circuit breaker", "Deadlock on orders table", 15, 3, 12, "held"), ("Raise the memory limit", "OOM in image resizer", 11, 2, 9, "held"),
+            ("Scale consumers by lag", "Queue backlog in mailer", 13, 8, 5, "unproven"),
+        ]),
+        section("recommended_fixes", [
+            (1, "Retry with jitter", "Payment gateway timeouts", "small", 11.2), (2, "Warm the cache before deploy", "Checkout cache stampede", "medium", 7.4),
+            (3, "Batch the mail writer", "Queue backlog in mailer", "small", 4.1),
+        ]),
+        section("what_changed", [("Pages at night", 31, 44), ("Deploys per week", 22, 27), ("Mailer retries", 58, 49)]),
+        section("predictions_due", [
+            ("Payment gateway timeouts", 0.81, 7, "Friday deploys"), ("Checkout cache stampede", 0.64, 14, "traffic over 4,000 rps"),
+            ("Queue backlog in mailer", 0.52, 14, "month-end batch"),
+        ]),
+    ))
 
 
 def empty() -> Document:
@@ -115,22 +159,26 @@ def others(rng: random.Random, named: list[str]) -> tuple[Section, ...]:
     changed = [(what, *rng.sample(range(1, 90), 2)) for what in rng.sample(CHANGED, 4)]
     due = [(pattern, rng.uniform(0.1, 0.95), rng.choice((7, 14, 30)), trigger)
            for pattern, trigger in zip(rng.sample(named, min(3, len(named))), rng.sample(TRIGGERS, 3), strict=False)]
-    def section(key: str, title: str, columns: tuple[Column, ...], rows: list[tuple[object, ...]]) -> Section:
-        return Section(id=key, title=title, blocks=(Table(key=key, title=title, columns=columns, rows=tuple(rows)),))  # type: ignore[arg-type]
+    return (_section("loops_prevented", prevented), _section("recommended_fixes", advised), _section("what_changed", changed), _section("predictions_due", due))
 
-    pattern = Column(key="pattern", title="Pattern")
-    fix = Column(key="fix", title="Fix")
-    return (
-        section("loops_prevented", "Loops prevented", (fix, pattern, Column(key="expected", title="Expected", unit=Unit.COUNT),
-                Column(key="observed", title="Observed", unit=Unit.COUNT), Column(key="prevented", title="Prevented", unit=Unit.COUNT),
-                Column(key="verdict", title="Verdict")), prevented),
-        section("recommended_fixes", "Recommended fixes", (Column(key="rank", title="Rank", unit=Unit.COUNT), fix, pattern, Column(key="effort", title="Effort"),
-                Column(key="expected_loops_prevented", title="Expected loops prevented", unit=Unit.NUMBER)), advised),
-        section("what_changed", "What changed", (Column(key="change", title="What"), Column(key="before", title="Before", unit=Unit.COUNT),
-                Column(key="now", title="Now", unit=Unit.COUNT)), changed),
-        section("predictions_due", "Due next", (pattern, Column(key="probability", title="Chance", unit=Unit.PROBABILITY),
-                Column(key="window_days", title="Within", unit=Unit.DAYS), Column(key="likely_trigger", title="Likely trigger")), due),
-    )
+
+PATTERN, FIX = Column(key="pattern", title="Pattern"), Column(key="fix", title="Fix")
+TABLES = {
+    "loops_prevented": ("Loops prevented", (FIX, PATTERN, Column(key="expected", title="Expected", unit=Unit.COUNT),
+                        Column(key="observed", title="Observed", unit=Unit.COUNT), Column(key="prevented", title="Prevented", unit=Unit.COUNT),
+                        Column(key="verdict", title="Verdict"))),
+    "recommended_fixes": ("Recommended fixes", (Column(key="rank", title="Rank", unit=Unit.COUNT), FIX, PATTERN, Column(key="effort", title="Effort"),
+                          Column(key="expected_loops_prevented", title="Expected loops prevented", unit=Unit.NUMBER))),
+    "what_changed": ("What changed", (Column(key="change", title="What"), Column(key="before", title="Before", unit=Unit.COUNT),
+                     Column(key="now", title="Now", unit=Unit.COUNT))),
+    "predictions_due": ("Due next", (PATTERN, Column(key="probability", title="Chance", unit=Unit.PROBABILITY),
+                        Column(key="window_days", title="Within", unit=Unit.DAYS), Column(key="likely_trigger", title="Likely trigger"))),
+}
+
+
+def _section(key: str, rows: Sequence[tuple[Cell, ...]]) -> Section:
+    title, columns = TABLES[key]
+    return Section(id=key, title=title, blocks=(Table(key=key, title=title, columns=columns, rows=tuple(rows)),))
 
 
 def generated(rng: random.Random) -> Document:
@@ -140,3 +188,82 @@ def generated(rng: random.Random) -> Document:
     assert isinstance(table, Table)
     named = [str(cell) for cell in table.column("pattern")]
     return document((kpis(figures(rng)), top, trend(rng), *others(rng, named)))
+
+
+UNITS = (Unit.COUNT, Unit.NUMBER, Unit.PERCENT, Unit.PROBABILITY, Unit.SCORE, Unit.MONEY, Unit.SECONDS, Unit.DAYS)
+MEASURES = ("Builds", "Error rate", "Drift score", "Latency p95", "Cost", "Retries", "Coverage", "Rows synthesised", "Accuracy", "Time in review", "Queue depth",
+            "SLA breaches", "False alarms", "Features", "Loss")
+ODD = ("java.lang.OutOfMemoryError: Java heap space", "HTTP 503 from /v1/orders", "ORD-1042", "“quoted” name", "größe überschritten", "a", "500", "Issues",
+       "up", "timeout after 30 s (3 retries)", "x" * 140, "=SUM(A1:A3)", "Erreur n° 5", "支付超时", "model-v2.1", "rose", "No. 7", "Q3 2026", "team: payments, EU")
+
+
+def value(rng: random.Random, unit: Unit) -> int | float:
+    match unit:
+        case Unit.COUNT | Unit.SCORE:
+            return rng.choice((0, 1, 2, rng.randint(0, 100), rng.randint(0, 100)))
+        case Unit.PERCENT | Unit.PROBABILITY:
+            return rng.choice((0.0, 1.0, rng.random(), rng.random()))
+        case Unit.MONEY:
+            return rng.choice((0, rng.uniform(-500, 50_000), rng.uniform(0, 2_000_000)))
+        case Unit.SECONDS:
+            return rng.uniform(0, rng.choice((50, 5_000, 500_000)))
+        case _:
+            return round(rng.uniform(-5, 100), rng.randint(0, 4))
+
+
+def anything(rng: random.Random) -> Document:
+    """Return a Document of any shape: other measures and units, odd names, missing values, projections, thresholds, series."""
+    makers = (_any_figures, _any_table, _any_table, _any_line, _any_bar)
+    sections = tuple(
+        Section(id=f"part_{place}", title=rng.choice(("Quality", "Delivery", "Model health", "Data health", "Cost")),
+                blocks=tuple(rng.choice(makers)(rng, f"b{block}") for block in range(rng.randint(1, 2))))
+        for place in range(rng.randint(1, 5))
+    )
+    days = rng.choice((1, 7, 30, 90))
+    start = date(2026, 1, 1) + timedelta(days=rng.randrange(300))
+    period = Period(start=start, end=start + timedelta(days=days - 1), previous_start=start - timedelta(days=days), previous_end=start - timedelta(days=1),
+                    timezone=rng.choice(("UTC", "Europe/Berlin", "America/New_York")))
+    return document(sections, period=period, currency=rng.choice(("USD", "EUR", "CHF", "SEK")), workspace=rng.choice(("Acme", "The lab", "north-1")))
+
+
+def _key(title: str) -> str:
+    return title.lower().replace(" ", "_").replace("-", "_")
+
+
+def _any_figures(rng: random.Random, key: str) -> Figures:
+    found = []
+    for title in rng.sample(MEASURES, rng.randint(1, 6)):
+        unit = rng.choice(UNITS)
+        now, before = value(rng, unit), value(rng, unit)
+        found.append(Figure(key=_key(title), title=title, unit=unit, value=rng.choice((now, now, now, None)), previous=rng.choice((before, before, now, None)),
+                            better=rng.choice(("up", "down", None))))
+    return Figures(key=key, figures=tuple(found))
+
+
+def _rows(rng: random.Random, names: Sequence[Cell], units: Sequence[Unit]) -> tuple[tuple[Cell, ...], ...]:
+    return tuple((name, *(rng.choice((value(rng, unit),) * 6 + (None,)) for unit in units)) for name in names)
+
+
+def _any_table(rng: random.Random, key: str) -> Table:
+    titles = rng.sample(MEASURES, rng.randint(1, 4))
+    units = [rng.choice(UNITS) for _ in titles]
+    names = rng.sample(ODD + NAMES, rng.randint(0, 12))
+    label = rng.choice(("Model", "Test", "Service", "Dataset", "Category"))
+    columns = (Column(key=_key(label), title=label), *(Column(key=_key(title), title=title, unit=unit) for title, unit in zip(titles, units, strict=True)))
+    rows = _rows(rng, names, units)
+    return Table(key=key, title=rng.choice(("", "All of them")), columns=columns, rows=rows, total_rows=rng.choice((None, len(rows), len(rows) + 31)))
+
+
+def _any_bar(rng: random.Random, key: str) -> Chart:
+    table = _any_table(rng, "data")
+    return Chart(key=key, title="Compared", form="bar", table=table, x=table.columns[0].key, y=(table.columns[1].key,), alt="Bars.")
+
+
+def _any_line(rng: random.Random, key: str) -> Chart:
+    titles = rng.sample(MEASURES, rng.randint(1, 2))
+    units = [rng.choice(UNITS) for _ in titles]
+    days = [(date(2026, 3, 1) + timedelta(days=offset)).isoformat() for offset in range(rng.choice((0, 1, 2, 7, 30, 60)))]
+    columns = (Column(key="day", title="Day", unit=Unit.DATE), *(Column(key=_key(title), title=title, unit=unit) for title, unit in zip(titles, units, strict=True)))
+    split = rng.choice((None, days[len(days) // 2])) if days else None
+    return Chart(key=key, title="Over time", form="line", table=Table(key="data", columns=columns, rows=_rows(rng, days, units)), x="day",
+                 y=tuple(_key(title) for title in titles), split=split, threshold=rng.choice((None, 40.0)), threshold_label="Target", alt="A line.")

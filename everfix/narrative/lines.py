@@ -92,7 +92,7 @@ def _halves(voice: Voice, line: Line) -> str:
 
 
 def _limit(voice: Voice, block: Chart | Table, line: Line) -> list[str]:
-    if not isinstance(block, Chart) or block.threshold is None or line.name:
+    if not isinstance(block, Chart) or block.threshold is None or line.name or line.column.key != block.y[0]:
         return []
     limit = voice.say(block.threshold, line.column.unit)
     return [voice.sentence(f"the threshold for {_title(line)} is {limit}")]

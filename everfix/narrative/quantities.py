@@ -164,7 +164,7 @@ def _role(scope: Scope, index: int, quantity: Quantity) -> str:
         return "change"
     if set(right[:5]) & EARLIER or first in EARLIER or (right[:1] == ["in"] and "previous" in right):
         return "previous"
-    if first in DIRECTIONS or second in DIRECTIONS and first in ("by", "another", "some", "of") or quantity.signed:
+    if first in DIRECTIONS or second in DIRECTIONS and first in ("by", "another", "some", "of"):
         return "change"
     if first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE):
         return "change"
@@ -172,7 +172,7 @@ def _role(scope: Scope, index: int, quantity: Quantity) -> str:
         return "change"
     if first in lexicon.CURRENTLY:
         return "current"
-    return "moved" if words & {"change", "changed", "difference", "moved", "swing", "improvement", "improved"} else "plain"
+    return "moved" if quantity.signed or words & {"change", "changed", "difference", "moved", "swing", "improvement", "improved"} else "plain"
 
 
 def _counts(scope: Scope, index: int) -> bool:
