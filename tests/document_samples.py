@@ -401,7 +401,7 @@ def hostile() -> Document:
         Column(key="n", title=HOSTILE[3], unit=Unit.NUMBER),
     )
     rows = tuple((text, text, -1.5 * n) for n, text in enumerate(HOSTILE))
-    links = tuple("javascript:alert(1)" if n % 2 else "https://everfix.example/?a=1&b=<x>" for n in range(len(rows)))
+    links = tuple("javascript:alert(1)" if n % 2 else "https://everfix.example/?a=1&b=(x)|_y_" for n in range(len(rows)))
     table = Table(key="table", title=HOSTILE[1], columns=columns, rows=rows, links=links, note=HOSTILE[0], total_rows=999)
     blocks.append(table)
     forms = (("bar", "a"), ("column", "a"), ("line", "a"), ("area", "a"))

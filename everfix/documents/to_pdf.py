@@ -107,7 +107,7 @@ def _report(document: Document) -> Json:
         "author": words.short(words.printable(document.brand.name), 80),
         "brand": upright(words.short(words.printable(document.brand.name), 40)),
         "description": words.short(words.printable(document.subtitle), 200),
-        "keywords": [word for word in ("report", document.template and words.printable(document.template)) if word],
+        "keywords": ["report", *([words.printable(document.template)] if document.template else [])],
         "logo": logo.clean(document.brand.logo_svg),
         "workspace": upright(words.short(words.printable(document.workspace), 60)),
         "period": cells.period(document),
