@@ -11,10 +11,27 @@ from typing import Any
 from everfix.demo import company, timeline, wording
 
 SUBJECTS = (
-    "Show unit prices in the {page}", "Remove the old {page} banner", "Bump dependencies", "Tidy up logging", "Faster first paint of the {page}", "Read {noun} from the replica",
-    "Add metrics for {noun}", "Translate the {page}", "Rename {noun} to {noun2}", "Delete dead {noun} code", "New wording in the {page}", "Paginate {noun}", "Cache {noun} for a minute",
-    "Allow two {noun} per household", "Refactor {noun} client", "Validate {noun} on input", "Experiment: shorter {page}", "Update base image", "Move {noun} to the new schema", "Log less in {noun}",
-)  # fmt: skip
+    "Show unit prices in the {page}",
+    "Remove the old {page} banner",
+    "Bump dependencies",
+    "Tidy up logging",
+    "Faster first paint of the {page}",
+    "Read {noun} from the replica",
+    "Add metrics for {noun}",
+    "Translate the {page}",
+    "Rename {noun} to {noun2}",
+    "Delete dead {noun} code",
+    "New wording in the {page}",
+    "Paginate {noun}",
+    "Cache {noun} for a minute",
+    "Allow two {noun} per household",
+    "Refactor {noun} client",
+    "Validate {noun} on input",
+    "Experiment: shorter {page}",
+    "Update base image",
+    "Move {noun} to the new schema",
+    "Log less in {noun}",
+)
 NOUNS = (
     "vouchers",
     "slots",
@@ -40,9 +57,14 @@ FLAGS = (
     "smart-substitutes",
 )
 SETTINGS = (
-    "Raise replicas of {service} from {3-5} to {6-9}", "Lower log level of {service}", "New node type for {region}", "Rotate credentials of {service}", "CPU limit of {service} to {2-4}",
-    "Upgrade cluster of {region} to 1.{30-34}", "Connection limit of {service} to {100-400}",
-)  # fmt: skip
+    "Raise replicas of {service} from {3-5} to {6-9}",
+    "Lower log level of {service}",
+    "New node type for {region}",
+    "Rotate credentials of {service}",
+    "CPU limit of {service} to {2-4}",
+    "Upgrade cluster of {region} to 1.{30-34}",
+    "Connection limit of {service} to {100-400}",
+)
 
 
 @dataclass(slots=True)

@@ -119,4 +119,9 @@ E   ValueError: day is out of range for month"""),
         "terraform-state-lock", "check", "edge-gateway", "p3", "Cancelled plans leave their lock behind", 1.7, 2.2, (
             Voice("github_actions", 1.0, "infra / terraform plan ({shop|supply|data})", "Error: Error acquiring the state lock\n\nError message: operation error DynamoDB: PutItem, ConditionalCheckFailedException: The conditional request failed\nLock Info:\n  ID:        {uuid}\n  Operation: OperationTypePlan\n  Who:       runner@{node}", "state lock"),
         ), rhythm="office", born=0.4, repairs=(Repair(0.74, "One plan at a time per workspace, and unlock on cancel", "process", "low", True),), environment="ci"),
+    Cause(
+        "arm-runner-lost", "check", "accounts", "p4", "The new ARM runners are withdrawn in the middle of a job", 4.2, 2.4, (
+            Voice("github_actions", 0.7, "build / image (linux/arm64)", "The self-hosted runner arm-{2-19} lost communication with the server. Verify the machine is running and has a healthy network connection.", "runner lost"),
+            Voice("github_actions", 0.3, "build / image (linux/arm64)", "The runner has received a shutdown signal. This can happen when the runner service is stopped, or a manually started runner is canceled.", "runner lost", service="inventory"),
+        ), rhythm="office", born=0.88, grows=1.5, environment="ci"),
 )

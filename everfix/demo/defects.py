@@ -34,7 +34,7 @@ BasketSummary@./src/features/basket/BasketSummary.tsx:{L58}:17"""),
 	at example.fernhollow.checkout.total.TotalGuard.verify(TotalGuard.java:{L66})
 	at example.fernhollow.checkout.CheckoutService.place(CheckoutService.java:{L142})
 	at example.fernhollow.checkout.api.CheckoutResource.place(CheckoutResource.java:{L71})""", wraps="jakarta.ws.rs.WebApplicationException: HTTP 409 Conflict"),
-            Voice("jira", 0.3, "Cannot order with voucher {voucher}: \"the price has changed\"", "Customer from {city} tried {2-6} times. Basket with {2-5} half-price items. One cent off again, I believe we had this before.", "TotalMismatch"),
+            Voice("jira", 0.3, 'Cannot order with voucher {voucher}: "the price has changed"', "Customer from {city} tried {2-6} times. Basket with {2-5} half-price items. One cent off again, I believe we had this before.", "TotalMismatch"),
         ), born=0.18, repairs=(
             Repair(0.33, "Tolerate one cent in TotalGuard", "code_fix", "low", False, "Baskets with two vouchers are two cents off."),
             Repair(0.9, "One rounding function for shop and checkout", "code_fix", "medium", True, "Half-even per basket, shared as a package."),
@@ -112,7 +112,7 @@ KeyError: '{plant-based|pet-care|baby-food|zero-waste|bakery-local}'"""),
 	at org.springframework.orm.jpa.vendor.HibernateJpaDialect.convertHibernateAccessException(HibernateJpaDialect.java:325)
 	at example.fernhollow.orders.status.StatusService.advance(StatusService.java:{L104})
 	at example.fernhollow.orders.picking.PickingListener.onPicked(PickingListener.java:{L59})"""),
-            Voice("jira", 0.15, "Order {order} stays on \"being picked\" although it was delivered", "Driver app says delivered. Had to be set by hand. {3-18} of these since Monday."),
+            Voice("jira", 0.15, 'Order {order} stays on "being picked" although it was delivered', "Driver app says delivered. Had to be set by hand. {3-18} of these since Monday."),
         ), grows=1.5, repairs=(Repair(0.5, "Retry the status change three times", "code_fix", "low", False, "Helps when the other side is quick."),)),
     Cause(
         "ledger-empty-sequence", "defect", "ledger", "p3", "Refunds of orders without a payment line cannot be booked", 1.6, 1.8, (
@@ -153,4 +153,13 @@ routing.slots.rules.SlotOverlap: slot ends before it begins"""),
 	at example.fernhollow.payments.capture.CaptureService.capture(CaptureService.java:{L88})
 	at example.fernhollow.payments.capture.RetryJob.run(RetryJob.java:{L37})"""),
         ), born=0.24, repairs=(Repair(0.77, "Derive the idempotency key from the payment, not from the attempt", "code_fix", "medium", True, "The same key for every retry of one capture."),)),
+    Cause(
+        "loyalty-ring-nan", "defect", "mobile-api", "p3", "Households without a level divide by zero in the loyalty ring", 4.6, 2.4, (
+            Voice("sentry", 0.9, "RangeError: Invalid progress NaN for household {uuid}", "Invalid progress NaN", "RangeError", """RangeError: Invalid progress NaN for household {uuid}
+    at ring (/srv/mobile-api/dist/loyalty/ring.js:{L19}:11)
+    at loyaltyCard (/srv/mobile-api/dist/loyalty/card.js:{L52}:20)
+    at homeFeed (/srv/mobile-api/dist/routes/home.js:{L71}:25)
+    at process.processTicksAndRejections (node:internal/process/task_queues:105:5)"""),
+            Voice("jira", 0.1, "Start page of the app is empty for new households", "Since the loyalty card is on the start page. {browser} is fine, the app is not."),
+        ), born=0.91, grows=1.8),
 )

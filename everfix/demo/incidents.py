@@ -86,8 +86,8 @@ CAUSES = (
                   "PSP latency p95 {9-31} s in {region}; {12-340} authorisations timed out in 10 min.\nCard and wallet affected, invoice is not.\nStatus page of the provider: {no incident|degraded performance|investigating}", "PaymentSuccessRateLow"),
             Voice("sentry", 0.35, "HttpTimeoutException: request timed out POST /v2/authorisations", "PSP did not answer within 20000 ms for payment {uuid} (attempt {1-3} of 3)",
                   "java.net.http.HttpTimeoutException", PSP, wraps="example.fernhollow.payments.PaymentUnavailableException: authorisation {uuid} abandoned"),
-            Voice("jira", 0.10, "Customers stuck on \"Confirming your payment\" ({city} and others)",
-                  "Support has {7-60} contacts since {clock}. The spinner stays for about half a minute, then \"something went wrong\". Some pay twice. Correlates with slow answers of the card provider."),
+            Voice("jira", 0.10, 'Customers stuck on "Confirming your payment" ({city} and others)',
+                  'Support has {7-60} contacts since {clock}. The spinner stays for about half a minute, then "something went wrong". Some pay twice. Correlates with slow answers of the card provider.'),
         ), rhythm="load",
         repairs=(Repair(0.35, "Circuit breaker and 6 s budget for PSP calls", "code_fix", "high", False, "Fails over to the second acquirer after five slow answers."),)),
     Cause(
@@ -150,7 +150,7 @@ MemoryError"""),
         "ledger-wal-disk", "incident", "ledger", "p2", "A forgotten replication slot keeps the write-ahead log",
         0.9, 2.0, (
             Voice("prometheus_alertmanager", 0.8, "Disk of ledger-db-{0|1} predicted full in {2-9} h", "/var/lib/postgresql {86-97}% used, pg_wal {140-410} GiB. Slot bi_extract inactive for {2-30} d retains the log.", "DiskWillFill"),
-            Voice("opsgenie", 0.2, "ledger-db-{0|1}: PANIC could not write to file \"pg_wal/xlogtemp.{100-9999}\": No space left on device", "Database shut down. Postings queue up in Kafka. Failover to ledger-db-1 started {clock}.", "PANIC"),
+            Voice("opsgenie", 0.2, 'ledger-db-{0|1}: PANIC could not write to file "pg_wal/xlogtemp.{100-9999}": No space left on device', "Database shut down. Postings queue up in Kafka. Failover to ledger-db-1 started {clock}.", "PANIC"),
         ), rhythm="flat", born=0.5, grows=1.6, repairs=(Repair(0.88, "Drop the slot bi_extract and cap max_slot_wal_keep_size", "config_change", "low", True),)),
     Cause(
         "image-cert-renewal", "incident", "edge-gateway", "p2", "The certificate of the image host is renewed by hand",
@@ -188,7 +188,7 @@ Traceback (most recent call last):
   File "/app/routing/geocode/client.py", line {L69}, in lookup
     raise GeocodeQuotaError(retry_after) from error
 routing.geocode.client.GeocodeQuotaError: retry after {20-60} s"""),
-            Voice("jira", 0.15, "New addresses in {city} cannot be saved: \"we could not check this address\"", "Care can save them after a few minutes. Happens mostly when the partner import runs."),
+            Voice("jira", 0.15, 'New addresses in {city} cannot be saved: "we could not check this address"', "Care can save them after a few minutes. Happens mostly when the partner import runs."),
         ), born=0.4, repairs=(Repair(0.87, "Own quota and nightly slot for the partner import", "config_change", "low", True),)),
     Cause(
         "settlement-overrun", "incident", "ledger", "p3", "The settlement run grows with the year and meets the backup",
@@ -218,4 +218,16 @@ Caused by: java.lang.IllegalArgumentException: slot must not be null
 	at example.fernhollow.orders.fulfilment.FulfilmentListener.on(FulfilmentListener.java:{L41})
 	... {18-29} more"""),
         ), born=0.7, grows=1.7),
+    Cause(
+        "price-cache-stampede", "incident", "pricing", "p2", "All price lists expire in the same minute and are rebuilt at once",
+        3.4, 2.4, (
+            Voice("pagerduty", 0.6, "pricing p99 {3-11}.{0-9} s, {checkout|storefront-web} falls back to yesterday's prices",
+                  "CPU of pricing {91-100}% in {region} since {clock}. Redis hit rate fell from 99% to {4-38}% within a minute; {12-60} price lists being built.", "PricingLatencyHigh"),
+            Voice("sentry", 0.4, "context deadline exceeded: build price list of store {store}", "quote: build price list of store {store}: context deadline exceeded after 3s", "context.deadlineExceededError", """context deadline exceeded
+goroutine {200-99000} [running]:
+fernhollow.example/pricing/internal/pricelist.(*Builder).Build(0x{hex12}, {0x{hex12}, 0x{hex3}})
+	/src/internal/pricelist/builder.go:{L118} +0x{hex3}
+fernhollow.example/pricing/internal/quote.(*Engine).Quote(0x{hex12})
+	/src/internal/quote/engine.go:{L96} +0x{hex3}"""),
+        ), born=0.9, grows=1.6),
 )

@@ -58,8 +58,7 @@ def rhythm(period: Period, name: Rhythm) -> Hours:
         factor = np.where((number >= 28) | (number <= 2), 1.0, 0.06) * np.where((hour >= 2) & (hour < 10), 2.0, 0.7)
     else:
         factor = np.ones(period.hours)
-    factor = factor.astype(np.float64)
-    return factor / factor.mean()
+    return np.asarray(factor / factor.mean(), dtype=np.float64)
 
 
 def life(period: Period, cause: Cause, born: datetime | None, random: Random) -> Hours:
@@ -75,7 +74,7 @@ def life(period: Period, cause: Cause, born: datetime | None, random: Random) ->
         since = share - repair.at
         straggling = (since > 0) & (since * period.hours < STRAGGLER_HOURS)
         if repair.holds:
-            alive[since > 0] = 0.0 + alive[since > 0] * straggling[since > 0] * 0.5
+            alive[since > 0] *= straggling[since > 0] * 0.5
             continue
         quiet = random.uniform(*QUIET_DAYS) * 24 / period.hours
         back = np.clip((since - quiet) / max(quiet, 1e-9), 0.0, 1.0)
@@ -84,7 +83,7 @@ def life(period: Period, cause: Cause, born: datetime | None, random: Random) ->
 
 
 def spells(period: Period, random: Random) -> Hours:
-    """Bad stretches and good ones: a log-normal walk that forgets within days; its expectation is 1."""
+    """Bad stretches and good ones: a log-normal walk that forgets within days."""
     keep = math.exp(-1 / SPELL_DAYS)
     level = random.gauss(0, 1)
     levels = [level]
@@ -92,12 +91,14 @@ def spells(period: Period, random: Random) -> Hours:
         level = keep * level + math.sqrt(1 - keep * keep) * random.gauss(0, 1)
         levels.append(level)
     smooth = np.interp(np.arange(period.hours) / 24, np.arange(len(levels)), levels)
-    return np.exp(SPELL_SIZE * smooth - SPELL_SIZE**2 / 2)
+    return np.asarray(np.exp(SPELL_SIZE * smooth), dtype=np.float64)
 
 
 def windows(period: Period, cause: Cause, born: datetime | None, random: Random) -> list[datetime]:
     """The beginnings of the cause's bursts."""
-    pace = rhythm(period, cause.rhythm) * life(period, cause, born, random) * spells(period, random) * cause.weekly / 168
+    alive = rhythm(period, cause.rhythm) * life(period, cause, born, random) * cause.weekly / 168
+    pace = alive * spells(period, random)
+    pace *= alive.sum() / max(pace.sum(), 1e-9)  # spells move failures in time and leave their number as it is
     warped = np.concatenate([[0.0], np.cumsum(pace)])
     scale = 1 / math.gamma(1 + 1 / SHAPE)
     at = random.random() * random.weibullvariate(scale, SHAPE)

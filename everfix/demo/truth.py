@@ -50,7 +50,7 @@ class ForecastScores:
 
 
 def score_groups(truth: Truth, groups: Mapping[str, str]) -> GroupScores:
-    """Compare groups (external_id to group) with the planted causes; a failure in no group counts as alone, ids outside the truth are ignored.
+    """Compare groups (external_id to group) with the planted causes; a failure in no group counts as alone, other ids are ignored.
 
     A cause is found when one group holds at least 80 % of its failures and is mostly of this cause. Pair scores count each two failures:
     precision is the share of pairs in one group that share a cause, recall the share of pairs of one cause that share a group.
@@ -91,7 +91,7 @@ def score_groups(truth: Truth, groups: Mapping[str, str]) -> GroupScores:
 
 
 def score_forecasts(forecasts: Iterable[tuple[float, bool]], base_rate: float | None = None) -> ForecastScores:
-    """Brier score of (probability, happened) pairs; the base rate is theirs unless an earlier one is given. Raises ValueError outside 0 to 1."""
+    """Brier score of (probability, happened) pairs; the base rate is theirs unless an earlier one is given. Raises ValueError."""
     pairs = list(forecasts)
     wrong = next((probability for probability, _ in pairs if not 0 <= probability <= 1), None)
     if wrong is not None:
