@@ -42,6 +42,7 @@ class Features:
     lines: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
+    numbers: tuple[float, ...] = ()
     title: str = ""
     error_type: str = ""
     service: str = ""
@@ -158,6 +159,7 @@ def _features(failure: Failure, trace: stacktraces.Trace | None, kind: str) -> F
         lines=normalise.lines(failure.message, most=40),
         words=tuple(normalise.words(f"{failure.title} {normalise.mask(failure.message[:6000])}")[:400]),
         differs=differences.of(failure.message),
+        numbers=normalise.numbers(failure.message.lstrip()[:300].split("\n")[0]),
         title=normalise.mask(failure.title)[:300],
         error_type=kind,
         service=normalise.mask(failure.service)[:200],

@@ -22,6 +22,7 @@ EXEMPLARS = 6  # members kept to compare with: the first three, then the latest 
 NEED = 0.0  # log-odds from which a likeness merges
 ALIKE = 3  # exemplars whose mean likeness counts, so that one chance resemblance does not pull a failure in
 SHARE, FROM = 0.34, 60  # no group may take more than this share of a source's distinct failures by likeness, once there are so many
+MOST_APART = 50  # groups of one bare symptom at one place that are remembered
 CHANGED = 0.02  # share of items whose group may differ in the end from what was said on arrival
 
 
@@ -50,6 +51,7 @@ class Scope:
     merges: dict[str, int] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    apart: dict[str, list[tuple[str, list[float]]]] = field(default_factory=dict)
     once: set[str] = field(default_factory=set)
     symptoms: set[str] = field(default_factory=set)
 
@@ -75,7 +77,7 @@ class Scope:
         plain = {name: getattr(self, name) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
         kept = {g: [b.features.to_json() for b in bags] for g, bags in self.exemplars.items()}
         return {
-            **plain, "once": sorted(self.once), "symptoms": sorted(self.symptoms), "source": self.source.to_json(), "templates": self.templates.to_json(),
+            **plain, "apart": {k: [[g, n] for g, n in v] for k, v in self.apart.items()}, "once": sorted(self.once), "symptoms": sorted(self.symptoms), "source": self.source.to_json(), "templates": self.templates.to_json(),
             "exemplars": kept, "recent": self.index.recent,
         }  # fmt: skip
 
@@ -83,6 +85,7 @@ class Scope:
     def from_json(cls, raw: dict[str, Any]) -> Scope:
         plain = {name: dict(raw[name]) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
         made = cls(source=sources.Source.from_json(raw["source"]), templates=templates.Templates.from_json(raw["templates"]), **plain)
+        made.apart = {place: [(g, list(n)) for g, n in held] for place, held in raw["apart"].items()}
         made.once, made.symptoms = set(raw["once"]), set(raw["symptoms"])
         for group, kept in raw["exemplars"].items():
             made.exemplars[group] = [sources.Bag(Features.from_json(f)) for f in kept]
@@ -168,9 +171,22 @@ def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
         scope.symptoms.add(found.key)
     if telling and found.key not in scope.symptoms:
         return Assignment(group, {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
-    reason = "several at one moment" if telling else "no line of its own"
-    apart = hashlib.blake2b(f"{found.key} {found.features.service} {at if found.key in scope.symptoms else ''}".encode(), digest_size=16).hexdigest()
-    return Assignment(apart, {**found.why, "rule": f"bare symptom ({reason}): kept apart by place"}, 1.0, (group, 0.5))
+    return _apart(scope, found, group, "several at one moment" if telling else "no line of its own")
+
+
+def _apart(scope: Scope, found: Fingerprint, usual: str, reason: str) -> Assignment:
+    """Keep bare symptoms apart by place and by the numbers in their first line, which drift slowly where they name one thing."""
+    place = f"{found.key} {found.features.service}"
+    held = scope.apart.setdefault(place, [])
+    numbers, at = found.features.numbers, found.features.at
+    near = [(g, n) for g, n in held if len(n) == len(numbers) and all(abs(a - b) <= max(1.0, 0.001 * a) for a, b in zip(n, numbers, strict=True))]
+    group = next((g for g, _ in reversed(near) if not _listed(scope, g, at)), None)
+    why = {**found.why, "rule": f"bare symptom ({reason}): kept apart by place and numbers", "place": found.features.service}
+    if group is None:
+        group = hashlib.blake2b(f"{place} {numbers} {len(held)} {scope.source.arrived}".encode(), digest_size=16).hexdigest()
+        why["rule"] = f"new bare symptom ({reason})"
+    held[:] = [(g, n) for g, n in held if g != group][-MOST_APART:] + [(group, list(numbers))]
+    return Assignment(group, why, 1.0, (usual, 0.5))
 
 
 def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:

@@ -49,6 +49,7 @@ _HOSTS = re.compile(rf"(?<![\w.@/>])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.\-]{0,60}")
 _PHRASE = re.compile(r"[A-Za-z\-. ]{1,40}")
+_ALONE = re.compile(r"(?<![\w.:-])\d{1,15}(?:\.\d{1,9})?(?![\w.:-])")
 _SPACE = re.compile(r"[^\S\n]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
@@ -102,6 +103,11 @@ def headline(text: str) -> str:
     """Return the first masked line that says something, or the first line at all."""
     said = lines(text, most=1)
     return said[0] if said else mask(text).strip().split("\n")[0]
+
+
+def numbers(line: str, *, most: int = 4) -> tuple[float, ...]:
+    """Return the numbers that stand alone in a line, in order."""
+    return tuple(float(n) for n in _ALONE.findall(line)[:most])
 
 
 def words(text: str) -> list[str]:

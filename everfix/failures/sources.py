@@ -96,7 +96,7 @@ class Source:
     @property
     def exclusive(self) -> bool:
         """Say whether this source lists one failure at most once a moment, as a daily report does; then two at one moment are two failures."""
-        return self.repeats >= 10 and self.together <= 0.2 * self.repeats
+        return self.repeats >= 3 and self.together <= 0.25 * self.repeats
 
     def bits(self, token: str) -> float:
         """Return how surprising it is to meet a token, in bits; 0 for one that every failure has."""

@@ -1,0 +1,129 @@
+"""Fits the weights of everfix.failures.similarity on the learning parts of the public sets, and prints them; never reads the reported parts.
+
+Learning parts: the older half of ossfuzz and of nodejs_excerpts (name masked), the projects Closure, Lang and Time of defects4j, the older half of
+gitbugs. Failures are walked in order with the true groups given (teacher forcing); each new failure yields one row per candidate group: the mean
+evidence over the group's three most alike members, and whether it is the right group. A logistic model with non-negative weights is fitted, every
+set counting the same; the bias is then shifted to the best mean pair F1 of the learning parts with precision kept in mind (F 0.7)."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from everfix.failures import fingerprint, grouping, similarity, sources  # noqa: E402 - the checkout is put on the path first
+from everfix.failures.fingerprint import Failure  # noqa: E402
+from tests.shared import folder  # noqa: E402
+
+Items = list[tuple[str, Failure, str]]
+NAMES = [n for n in similarity.WEIGHTS]
+SIGNS = np.array([-1.0 if n in similarity.AGAINST else 1.0 for n in NAMES])
+
+
+def read(items: str, truth: str) -> Items:
+    path = folder() / "data" / truth
+    opener = gzip.open if truth.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        true = dict(list(csv.reader(file))[1:])
+    read = (grouping.read(line) for line in grouping.opened(str(folder() / "data" / items)))
+    return [(i, failure, true[i]) for i, failure in read]
+
+
+def learning() -> dict[str, Items]:
+    d4j = read("defects4j/items.jsonl.gz", "defects4j/truth.csv")
+    halves = {n: read(f"{n}/items.jsonl.gz", f"{n}/truth.csv") for n in ("ossfuzz", "gitbugs")}
+    halves["masked"] = read("nodejs_excerpts/items-masked.jsonl.gz", "nodejs_excerpts/truth.csv")
+    return {"defects4j": [x for x in d4j if x[1].scope in ("Closure", "Lang", "Time")], **{n: x[: len(x) // 2] for n, x in halves.items()}}
+
+
+def rows(items: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return evidence, right or wrong, and weight of every candidate met on the way."""
+    scopes: dict[str, grouping.Scope] = defaultdict(grouping.Scope)
+    sizes = Counter((f.scope, t) for _, f, t in items)
+    x, y, w = [], [], []
+    for _, failure, true in items:
+        scope, found = scopes[failure.scope], fingerprint.of(failure)
+        bag = sources.Bag(found.features)
+        if found.key not in scope.exact:
+            if scope.source.telling(bag):
+                for group in scope.index.candidates(bag, scope.source):
+                    scored = sorted(((similarity.score(bag, o, scope.source)[0], o) for o in scope.exemplars.get(group, ())), key=lambda s: -s[0])[: grouping.ALIKE]
+                    if not scored:
+                        continue
+                    parts: Counter[str] = Counter()
+                    for _, other in scored:
+                        for name, value in similarity.evidence(bag, other, scope.source).items():
+                            parts[name] += value / len(scored)
+                    x.append([parts.get(n, 0.0) for n in NAMES])
+                    y.append(float(group == true))
+                    w.append(1.0)
+            grouping._placed(scope, found, bag, grouping.Assignment(true, {}, 1.0, None))  # noqa: SLF001 - the very bookkeeping of the product
+            scope.source.observe(bag)
+        elif found.key in scope.once:
+            scope.once.discard(found.key)
+            if scope.source.telling(bag) and found.features.at is not None:
+                scope.source.repeat(scope.last.get(true) == found.features.at)
+        scope.source.arrive(found.features.at)
+        scope.index.touch(true)
+        if found.features.at is not None:
+            scope.last[true] = found.features.at
+    return np.array(x), np.array(y), np.array(w)
+
+
+def fit(sets: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], l2: float = 0.003) -> tuple[np.ndarray, float]:
+    parts = [(x * SIGNS, y, w / w.sum()) for x, y, w in sets]
+    x, y, w = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    w = w / len(parts)
+    scale = np.abs(x).mean(0) + x.std(0) + 1e-9
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        z = np.clip(x @ (theta[:-1] / scale) + theta[-1], -40, 40)
+        p = 1 / (1 + np.exp(-z))
+        value = -(w * (y * np.log(p + 1e-12) + (1 - y) * np.log(1 - p + 1e-12))).sum() + l2 * float((theta[:-1] ** 2).sum()) * float(w[y == 1].sum())
+        grad = w * (p - y)
+        return value * 100, 100 * np.append(x.T @ grad / scale + 2 * l2 * w[y == 1].sum() * theta[:-1], grad.sum())
+
+    bounds = [(0.0, None)] * len(NAMES) + [(None, None)]
+    found = minimize(loss, np.append(np.full(len(NAMES), 0.1), -3.0), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 800})
+    return found.x[:-1] / scale * SIGNS, float(found.x[-1])
+
+
+def agreement(items: Items) -> tuple[float, float, float]:
+    """Return pair precision, recall and F1 of the product's own grouping."""
+    grouper = grouping.Grouper()
+    for i, failure, _ in items:
+        grouper.assign(i, failure)
+    final, true = grouper.finish(), {i: t for i, _, t in items}
+    pairs = lambda counts: sum(n * (n - 1) / 2 for n in counts)  # noqa: E731
+    both, mine, real = pairs(Counter((final[i], true[i]) for i in final).values()), pairs(Counter(final.values()).values()), pairs(Counter(true.values()).values())
+    p, r = both / mine if mine else 1.0, both / real if real else 1.0
+    return p, r, 2 * p * r / (p + r) if p + r else 0.0
+
+
+def main() -> None:
+    sets = learning()
+    for turn in range(3):
+        made = {name: rows(items) for name, items in sets.items()}
+        weights, bias = fit(made.values())
+        similarity.WEIGHTS.update({n: round(float(v), 3) for n, v in zip(NAMES, weights, strict=True)})
+        similarity.BIAS = round(bias, 2)
+        print("turn", turn, {n: (len(y), int(y.sum())) for n, (_, y, _) in made.items()}, file=sys.stderr)
+    print("WEIGHTS =", {n: v for n, v in similarity.WEIGHTS.items()})
+    print("BIAS =", similarity.BIAS)
+    for shift in (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0):
+        similarity.BIAS = round(bias + shift, 2)
+        said = {name: agreement(items) for name, items in sets.items()}
+        print(similarity.BIAS, {n: tuple(round(v, 3) for v in s) for n, s in said.items()})
+
+
+if __name__ == "__main__":
+    main()
