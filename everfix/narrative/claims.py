@@ -90,7 +90,7 @@ class Sentence:
 def sentences(text: str, facts: Facts) -> list[Sentence]:
     """Return the sentences of a paragraph, read against the names and phrases of the Document."""
     cleaned = tokens.plain(text)
-    items = list(_items(tokens.split(cleaned), facts))
+    items = _unquoted(list(_items(tokens.split(cleaned), facts)))
     found: list[Sentence] = []
     begin = 0
     for index, item in enumerate(items):
@@ -104,6 +104,24 @@ def sentences(text: str, facts: Facts) -> list[Sentence]:
         sentence.measures = list(_measures(sentence, facts))
         sentence.states = list(_states(sentence, facts))
     return found
+
+
+def _unquoted(items: list[Item]) -> list[Item]:
+    """Drop quotation marks around a known name: quoted or not, it is the same name."""
+    bare = [
+        place
+        for place, item in enumerate(items)
+        if item.low == '"' and (_is_name(items, place + 1) and _is_mark(items, place + 2) or _is_name(items, place - 1) and _is_mark(items, place - 2))
+    ]
+    return [item for place, item in enumerate(items) if place not in bare]
+
+
+def _is_name(items: list[Item], place: int) -> bool:
+    return 0 <= place < len(items) and items[place].kind == "name"
+
+
+def _is_mark(items: list[Item], place: int) -> bool:
+    return 0 <= place < len(items) and items[place].low == '"'
 
 
 def _ends(items: list[Item], index: int) -> bool:

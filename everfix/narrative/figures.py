@@ -8,6 +8,8 @@ from everfix.narrative import prose
 from everfix.narrative.prose import Voice
 from everfix.narrative.told import Told
 
+BREATH = 3
+
 
 def tell(voice: Voice, section: Section, block: Figures) -> Told:
     """Return the paragraph of a row of figures, and the largest movement as its takeaway."""
@@ -17,20 +19,27 @@ def tell(voice: Voice, section: Section, block: Figures) -> Told:
     groups: dict[str, list[Figure]] = {}
     for figure in known:
         groups.setdefault(prose.judged(figure), []).append(figure)
-    sentences = []
+    sentences: list[str] = []
     if "better" in groups:
-        sentences.append(voice.sentence(f"moving the right way, {_group(voice, groups['better'], section.id)}"))
+        sentences += _group(voice, groups["better"], section.id, "moving the right way, ")
     if "worse" in groups:
-        sentences.append(voice.sentence(f"moving the wrong way, {_group(voice, groups['worse'], section.id)}"))
+        sentences += _group(voice, groups["worse"], section.id, "moving the wrong way, ")
     for state in ("new", "moved", "flat", "none"):
         if state in groups:
-            sentences.append(voice.sentence(_group(voice, groups[state], section.id)))
+            sentences += _group(voice, groups[state], section.id, "")
+    missing = [prose.lower(figure.title) for figure in block.figures if figure.value is None]
+    if missing:
+        sentences.append(voice.sentence(f"{prose.listing(missing)} could not be worked out for this period"))
     mover = _mover(groups.get("worse", [])) or _mover(groups.get("better", []))
     return Told(tuple(sentences), takeaway=_takeaway(voice, mover), weight=9.0 if mover else 0.0)
 
 
-def _group(voice: Voice, figures: list[Figure], key: str) -> str:
-    return prose.listing([prose.moved(voice, figure, key=key) for figure in figures])
+def _group(voice: Voice, figures: list[Figure], key: str, opening: str) -> list[str]:
+    """Return one sentence for each three figures: more in one are not read to the end."""
+    told = [prose.moved(voice, figure, key=key) for figure in figures]
+    parts = [told[place : place + BREATH] for place in range(0, len(told), BREATH)]
+    openings = [opening, *(["likewise, " if opening else ""] * len(parts))]
+    return [voice.sentence(start + prose.listing(part)) for start, part in zip(openings, parts, strict=False)]
 
 
 def _mover(figures: list[Figure]) -> Figure | None:

@@ -105,14 +105,18 @@ def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
 
 
 def _states(scope: Scope) -> Iterator[tuple[str, str]]:
+    columns: dict[str, frozenset[str]] = {}
+    for fact in scope.facts.all if scope.sentence.states else ():
+        if fact.aspect is Aspect.STATE:
+            columns[str(fact.value)] = columns.get(str(fact.value), frozenset()) | fact.concepts
     for index, state in scope.sentence.states:
         left = scope.sentence.around(index, -1, reach=1)
-        if not set(left) & STATED or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
+        titled = any(m.first == index + len(tokens.lows(state)) and m.concepts & columns.get(state, frozenset()) for m in scope.sentence.measures)
+        if not (set(left) & STATED or titled) or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
             continue
         name = scope.own(index) or next(iter(scope.inherited(index)), "")
         stated = [fact for fact in scope.facts.by_name.get(name, ()) if fact.aspect is Aspect.STATE]
-        known = {fact.concepts for fact in scope.facts.all if fact.aspect is Aspect.STATE and fact.value == state}
-        peers = [fact for fact in stated if fact.concepts in known]
+        peers = [fact for fact in stated if fact.concepts & columns.get(state, frozenset())]
         if peers and not any(fact.value == state for fact in peers):
             yield state, f"the Document says {peers[0].value!r} ({peers[0].id})"
 

@@ -80,6 +80,16 @@ def plural(noun: str) -> str:
     return noun if noun.endswith("s") else noun + "s"
 
 
+def amount(shown: str, noun: str) -> str:
+    """Return "1 recurrence" or "11.2 recurrences" for a number already shown."""
+    return f"{shown} {noun if shown == '1' else plural(noun)}"
+
+
+def quoted(name: str) -> str:
+    """Return a name that reads like a command ("Add a cache") in quotation marks."""
+    return f"“{name}”"
+
+
 def counted(count: float, noun: str) -> str:
     """Return "1 pattern" or "12 patterns"."""
     single = noun.removesuffix("s") if noun.endswith("s") and not noun.endswith("ss") else noun

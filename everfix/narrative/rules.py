@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from everfix.documents import format as show
 from everfix.documents.format import day
 from everfix.documents.model import Chart, Document, Figure, Figures, Narrative, Section, Table, Text, Unit
 from everfix.narrative import facts as all_facts
@@ -111,6 +112,7 @@ def _opening(voice: Voice, story: Story) -> list[str]:
     judged = {"better": ", a change for the better", "worse": ", a change for the worse"}.get(prose.judged(first), "")
     sentences = [lead[:-1] + judged + "."]
     rest = [figure for figure in figures_[1:] if prose.judged(figure) in ("better", "worse", "moved", "new")]
+    rest.sort(key=lambda figure: -abs(show.change(figure.value, figure.previous) or 0.0))
     good = [figure for figure in rest if prose.judged(figure) == "better"][:2]
     bad = [figure for figure in rest if prose.judged(figure) == "worse"][:2]
     if good:
@@ -137,6 +139,9 @@ def _quiet(voice: Voice, story: Story, when: str) -> list[str]:
 def _takeaways(voice: Voice, story: Story) -> list[str]:
     found = list(dict.fromkeys(story.takeaways()))[:MOST]
     empty = not any(told.weight > 0 for _, told in story.told)
+    zero = next((figure for figure in story.headline if figure.unit is Unit.COUNT and not figure.value), None) if empty else None
+    if zero is not None:
+        found.insert(0, f"There were no {prose.lower(zero.title)} in this period.")
     spare = [
         "There is too little data in this period to draw conclusions." if empty else "Read the sections below for the figures behind this summary.",
         "Connect a source or widen the period to give the next report something to work with." if empty else "Every number in this text stands in the report.",

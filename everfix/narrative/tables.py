@@ -77,7 +77,7 @@ def _patterns(rows: Rows) -> Told:
     if not order or risk is None:
         return _any(rows)
     top = order[0]
-    head = f"{rows.name(top)} carries the highest risk score, {rows.show(top, risk)}"
+    head = f"{rows.name(top)} carries the highest {prose.lower(risk.title)}, {rows.show(top, risk)}"
     if issues is not None and rows.show(top, issues):
         number = rows.number(top, issues) or 0.0
         head += f", with {prose.counted(number, issues.title)}" + _share(rows, top)
@@ -87,15 +87,17 @@ def _patterns(rows: Rows) -> Told:
         sentences.append(voice.sentence(f"behind it {'come' if len(parts) > 1 else 'comes'} {prose.listing(parts)}"))
     sentences += _top_share(rows, issues)
     sentences += _seen(rows, top)
+    if rows.count > len(rows.table.rows):
+        sentences.append(voice.sentence(f"{voice.say(len(rows.table.rows), Unit.COUNT)} of {prose.counted(rows.count, rows.label.title)} are shown"))
     sentences += _states(rows)
-    summary = voice.sentence(f"what keeps coming back is led by {rows.name(top)}, at a risk score of {rows.show(top, risk)}" + _also(rows, top))
+    summary = voice.sentence(f"what keeps coming back is led by {rows.name(top)}, with {_also(rows, top)}a {prose.lower(risk.title)} of {rows.show(top, risk)}")
     return Told(tuple(sentences), summary, sentences[0], 8.0)
 
 
 def _also(rows: Rows, row: Row) -> str:
     issues = rows.column("issues")
     number = rows.number(row, issues)
-    return "" if issues is None or number is None else f" and {prose.counted(number, issues.title)}{_share(rows, row)}"
+    return "" if issues is None or number is None else f"{prose.counted(number, issues.title)}{_share(rows, row)} and "
 
 
 def _share(rows: Rows, row: Row) -> str:
@@ -132,7 +134,12 @@ def _seen(rows: Rows, row: Row) -> list[str]:
         parts.append(f"was last seen on {rows.show(row, seen)}")
     if rows.show(row, chance):
         parts.append(f"has {prose.article(rows.show(row, chance))} chance of coming back")
-    return [rows.voice.sentence(f"{rows.name(row)} {prose.listing(parts)}")] if parts else []
+    told = prose.listing(parts)
+    trend = rows.column("change", "trend")
+    number = rows.number(row, trend)
+    if trend is not None and trend.unit is Unit.PERCENT and number and told and rows.show(row, trend) not in ("0 %", "-0 %"):
+        told += f"; the trend is {'up' if number > 0 else 'down'} {rows.voice.say(abs(number), Unit.PERCENT)}"
+    return [rows.voice.sentence(f"{rows.name(row)} {told}")] if parts else []
 
 
 def _states(rows: Rows) -> list[str]:
@@ -156,14 +163,15 @@ def _prevented(rows: Rows) -> Told:
     total = sum(rows.number(row, prevented) or 0.0 for row in rows.table.rows)
     if prevented.unit in cells.ADDITIVE:
         followed = prose.counted(len(rows.table.rows), rows.label.title)
-        sentences.append(voice.sentence(f"{followed} were followed, and together they prevented {voice.say(total, prevented.unit)} recurrences"
-                                        if len(rows.table.rows) > 1 else f"{followed} was followed"))
+        sum_ = voice.say(total, prevented.unit) if prevented.unit is Unit.MONEY else prose.amount(voice.say(total, prevented.unit), "recurrence")
+        sentences.append(voice.sentence(f"{followed} were followed up; together they prevented {sum_}"
+                                        if len(rows.table.rows) > 1 else f"{followed} was followed up"))
     for row in order[:2]:
-        told = f"{rows.name(row)} prevented {rows.show(row, prevented)}"
+        told = f"{prose.quoted(rows.name(row))} prevented {prose.amount(rows.show(row, prevented), 'recurrence')}"
         if pattern is not None and rows.name(row, pattern) and rows.name(row, pattern) != rows.name(row):
             told += f" of {rows.name(row, pattern)}"
         if rows.show(row, expected) and rows.show(row, observed):
-            told += f": {rows.show(row, expected)} were expected and {rows.show(row, observed)} observed"
+            told += f": {rows.show(row, expected)} had been expected and {rows.show(row, observed)} came back"
         sentences.append(voice.sentence(told))
     sentences += _states(rows)
     return Told(tuple(sentences), sentences[0], sentences[1] if len(sentences) > 1 and order else sentences[0], 5.0)
@@ -178,19 +186,24 @@ def _fixes(rows: Rows) -> Told:
     sentences = []
     for place, row in enumerate(order[:3]):
         target = rows.name(row, pattern) if pattern is not None else ""
-        told = f"{'start with' if place == 0 else 'next in line is' if place == 1 else 'after that comes'} {rows.name(row)}"
-        if target and target != rows.name(row):
-            told += f", which addresses {target}"
-        if gain is not None and rows.number(row, gain) is not None:
-            told += f", {'expected to prevent' if place == 0 else 'with'} {rows.show(row, gain)} {'recurrences' if place == 0 else 'expected'}"
-        sentences.append(voice.sentence(told))
+        told = f"{('start with', 'next in line is', 'after that comes')[place]} {prose.quoted(rows.name(row))}"
+        addresses = f"addresses {target}" if target and target != rows.name(row) else ""
+        gains = ""
+        if rows.show(row, gain):
+            gains = f"is expected to prevent {_gain(rows, row, gain)}" if place == 0 else f"should prevent {rows.show(row, gain)}"
+        does = prose.listing([part for part in (addresses, gains) if part])
+        sentences.append(voice.sentence(f"{told}, which {does}" if does else told))
     effort = rows.column("effort")
     if rows.show(order[0], effort):
-        sentences[0] = sentences[0][:-1] + f"; its effort is {prose.lower(rows.show(order[0], effort))}."
-    first = f"the fix to make first is {rows.name(order[0])}"
-    if gain is not None and rows.number(order[0], gain) is not None:
-        first += f", expected to prevent {rows.show(order[0], gain)} recurrences"
-    return Told(tuple(sentences), voice.sentence(first), voice.sentence(f"do this first: {rows.name(order[0])}" + first.partition(rows.name(order[0]))[2]), 7.0)
+        sentences[0] = f"{sentences[0][:-1]}; its effort is {prose.lower(rows.show(order[0], effort))}."
+    name = prose.quoted(rows.name(order[0]))
+    gains = f", which is expected to prevent {_gain(rows, order[0], gain)}" if rows.show(order[0], gain) else ""
+    return Told(tuple(sentences), voice.sentence(f"the fix to make first is {name}{gains}"), voice.sentence(f"do this first: {name}{gains}"), 7.0)
+
+
+def _gain(rows: Rows, row: Row, gain: Column | None) -> str:
+    shown = rows.show(row, gain)
+    return shown if gain is None or gain.unit in (Unit.MONEY, Unit.PERCENT, Unit.TEXT) else prose.amount(shown, "recurrence")
 
 
 def _due(rows: Rows) -> Told:
@@ -200,14 +213,20 @@ def _due(rows: Rows) -> Told:
     order = _sorted(rows, chance)
     if not order:
         return _any(rows)
-    told = []
-    for row in order[:3]:
+    told: list[str] = []
+    for place, row in enumerate(order[:3]):
+        if place:
+            within = f" within {voice.say(rows.number(row, window), Unit.DAYS)}" if rows.number(row, window) is not None else ""
+            told.append(f"{rows.name(row)} {'follows' if place == 1 else ''} at {rows.show(row, chance)}{within}".replace("  ", " "))
+            continue
         part = f"{rows.name(row)} has {prose.article(rows.show(row, chance))} chance of coming back"
         if rows.number(row, window) is not None:
             part += f" within {rows.voice.say(rows.number(row, window), Unit.DAYS)}"
-        if rows.show(row, trigger) and len(told) == 0:
+        if rows.show(row, trigger):
             part += f", with {rows.show(row, trigger)} as the likely trigger"
         told.append(voice.sentence(part))
+    if len(told) > 1:
+        told = [told[0], voice.sentence(prose.listing(told[1:]))]
     count = f"{prose.counted(rows.count, rows.label.title)} {'is' if rows.count == 1 else 'are'} listed as due"
     due = f"due next: {told[0][:-1]}"
     return Told((voice.sentence(count), *told), voice.sentence(due), voice.sentence(f"watch {told[0][:-1].replace(' has ', ', which has ', 1)}"), 6.5)
@@ -224,7 +243,8 @@ def _changes(rows: Rows) -> Told:
             continue
         way = (rows.number(row, now) or 0.0) > (rows.number(row, before) or 0.0)
         verb = voice.choose(rows.name(row), ("rose", "went up", "climbed") if way else ("fell", "went down", "dropped"))
-        sentences.append(voice.sentence(f"{rows.name(row)} {verb} from {old} to {new}"))
+        sentences.append(f"{rows.name(row)} {verb} from {old} to {new}")
+    sentences = [voice.sentence(", while ".join(sentences[place : place + 2])) for place in range(0, len(sentences), 2)]
     if not sentences:
         return _any(rows)
     return Told(tuple(sentences), "", sentences[0], 4.0)
