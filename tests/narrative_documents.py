@@ -2,30 +2,66 @@
 
 from __future__ import annotations
 
+# ruff: noqa: S311 - seeded, so that a failure can be repeated
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from everfix.documents.model import Cell, Chart, Column, Document, Figure, Figures, Period, Section, Table, Unit
 
-PERIOD = Period(start=date(2026, 10, 24), end=date(2026, 11, 22), previous_start=date(2026, 9, 24), previous_end=date(2026, 10, 23), label="Last 30 days")
+PERIOD = Period(
+    start=date(2026, 10, 24),
+    end=date(2026, 11, 22),
+    previous_start=date(2026, 9, 24),
+    previous_end=date(2026, 10, 23),
+    label="Last 30 days",
+)
 NAMES = (
-    "Payment gateway timeouts", "Checkout cache stampede", "Search index lag", "OOM in image resizer", "Flaky login end-to-end test", "Expired TLS certificate",
-    "Queue backlog in mailer", "Deadlock on orders table", "DNS failures in eu-west-1", "NullPointerException in CartService.total", "Disk full on log hosts",
+    "Payment gateway timeouts",
+    "Checkout cache stampede",
+    "Search index lag",
+    "OOM in image resizer",
+    "Flaky login end-to-end test",
+    "Expired TLS certificate",
+    "Queue backlog in mailer",
+    "Deadlock on orders table",
+    "DNS failures in eu-west-1",
+    "NullPointerException in CartService.total",
+    "Disk full on log hosts",
     "Rate limit at shipping API",
 )
 FIXES = (
-    "Add a circuit breaker", "Warm the cache before deploy", "Batch the index writer", "Raise the memory limit", "Quarantine and rewrite the test",
-    "Automate renewal", "Scale consumers by lag", "Order the row locks",
+    "Add a circuit breaker",
+    "Warm the cache before deploy",
+    "Batch the index writer",
+    "Raise the memory limit",
+    "Quarantine and rewrite the test",
+    "Automate renewal",
+    "Scale consumers by lag",
+    "Order the row locks",
 )
 STATUSES = ("recurring", "monitoring", "regressed", "resolved")
-TRIGGERS = ("Friday deploys", "traffic over 4,000 rps", "month-end batch", "certificate rotation", "cold start after scale-in", "index rebuild")
+TRIGGERS = (
+    "Friday deploys",
+    "traffic over 4,000 rps",
+    "month-end batch",
+    "certificate rotation",
+    "cold start after scale-in",
+    "index rebuild",
+)
 CHANGED = ("Checkout error budget", "Deploys per week", "Mailer retries", "Median queue depth", "Pages at night")
 
 
 def document(sections: tuple[Section, ...], *, workspace: str = "Acme Retail", period: Period = PERIOD, currency: str = "USD") -> Document:
-    return Document(title="Executive summary", workspace=workspace, period=period, currency=currency, sections=sections, template="executive",
-                    generated_at=datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
+    return Document(
+        title="Executive summary",
+        workspace=workspace,
+        period=period,
+        currency=currency,
+        sections=sections,
+        template="executive",
+        generated_at=datetime(2026, 11, 22, 8, 0, tzinfo=UTC),
+    )
 
 
 def kpis(rows: tuple[Figure, ...]) -> Section:
@@ -57,45 +93,71 @@ def busy() -> Document:
     columns = patterns(random.Random(1), 3).blocks[0]
     assert isinstance(columns, Table)
     days = tuple((str(PERIOD.start + timedelta(days=offset)), value) for offset, value in enumerate(DAILY))
-    data = Table(key="data", columns=(Column(key="day", title="Day", unit=Unit.DATE), Column(key="issues", title="Issues", better="down", unit=Unit.COUNT)), rows=days)
-    chart = Chart(key="trend", title="Issues per day", form="line", table=data, x="day", y=("issues",), alt="Issues per day over the period.")
+    data = Table(
+        key="data",
+        columns=(Column(key="day", title="Day", unit=Unit.DATE), Column(key="issues", title="Issues", better="down", unit=Unit.COUNT)),
+        rows=days,
+    )
+    chart = Chart(
+        key="trend", title="Issues per day", form="line", table=data, x="day", y=("issues",), alt="Issues per day over the period."
+    )
     shown = Table(key="patterns", title="Top patterns", columns=columns.columns, rows=top, total_rows=14)
-    return document((
-        kpis(figures),
-        Section(id="top_patterns", title="Top patterns", blocks=(shown,)),
-        Section(id="risk_trend", title="Risk trend", blocks=(chart,)),
-        section("loops_prevented", [
-            ("Add a circuit breaker", "Deadlock on orders table", 15, 3, 12, "held"), ("Raise the memory limit", "OOM in image resizer", 11, 2, 9, "held"),
-            ("Scale consumers by lag", "Queue backlog in mailer", 13, 8, 5, "unproven"),
-        ]),
-        section("recommended_fixes", [
-            (1, "Retry with jitter", "Payment gateway timeouts", "small", 11.2), (2, "Warm the cache before deploy", "Checkout cache stampede", "medium", 7.4),
-            (3, "Batch the mail writer", "Queue backlog in mailer", "small", 4.1),
-        ]),
-        section("what_changed", [("Pages at night", 31, 44), ("Deploys per week", 22, 27), ("Mailer retries", 58, 49)]),
-        section("predictions_due", [
-            ("Payment gateway timeouts", 0.81, 7, "Friday deploys"), ("Checkout cache stampede", 0.64, 14, "traffic over 4,000 rps"),
-            ("Queue backlog in mailer", 0.52, 14, "month-end batch"),
-        ]),
-    ))
+    return document(
+        (
+            kpis(figures),
+            Section(id="top_patterns", title="Top patterns", blocks=(shown,)),
+            Section(id="risk_trend", title="Risk trend", blocks=(chart,)),
+            section(
+                "loops_prevented",
+                [
+                    ("Add a circuit breaker", "Deadlock on orders table", 15, 3, 12, "held"),
+                    ("Raise the memory limit", "OOM in image resizer", 11, 2, 9, "held"),
+                    ("Scale consumers by lag", "Queue backlog in mailer", 13, 8, 5, "unproven"),
+                ],
+            ),
+            section(
+                "recommended_fixes",
+                [
+                    (1, "Retry with jitter", "Payment gateway timeouts", "small", 11.2),
+                    (2, "Warm the cache before deploy", "Checkout cache stampede", "medium", 7.4),
+                    (3, "Batch the mail writer", "Queue backlog in mailer", "small", 4.1),
+                ],
+            ),
+            section("what_changed", [("Pages at night", 31, 44), ("Deploys per week", 22, 27), ("Mailer retries", 58, 49)]),
+            section(
+                "predictions_due",
+                [
+                    ("Payment gateway timeouts", 0.81, 7, "Friday deploys"),
+                    ("Checkout cache stampede", 0.64, 14, "traffic over 4,000 rps"),
+                    ("Queue backlog in mailer", 0.52, 14, "month-end batch"),
+                ],
+            ),
+        )
+    )
 
 
 def empty() -> Document:
     """Return the executive report of a workspace in which nothing has happened yet."""
     figures = (
-        Figure(key="issues", title="Issues", value=0, previous=0, better="down"), Figure(key="open_loops", title="Open loops", value=0, better="down"),
+        Figure(key="issues", title="Issues", value=0, previous=0, better="down"),
+        Figure(key="open_loops", title="Open loops", value=0, better="down"),
         Figure(key="mttr", title="Mean time to resolve", value=None, unit=Unit.SECONDS, better="down"),
         Figure(key="prevention_rate", title="Prevention rate", value=None, unit=Unit.PERCENT, better="up"),
     )
-    def bare(key: str, title: str, empty: str) -> Section:
-        return Section(id=key, title=title, blocks=(Table(key=key, title=title, columns=(Column(key="pattern", title="Pattern"),), empty=empty),))
 
-    return document((
-        kpis(figures),
-        bare("top_patterns", "Top patterns", "No pattern has been found yet."),
-        bare("predictions_due", "Due next", "Nothing is due: there is no history to predict from."),
-        bare("recommended_fixes", "Recommended fixes", "No fix is recommended yet."),
-    ))
+    def bare(key: str, title: str, empty: str) -> Section:
+        return Section(
+            id=key, title=title, blocks=(Table(key=key, title=title, columns=(Column(key="pattern", title="Pattern"),), empty=empty),)
+        )
+
+    return document(
+        (
+            kpis(figures),
+            bare("top_patterns", "Top patterns", "No pattern has been found yet."),
+            bare("predictions_due", "Due next", "Nothing is due: there is no history to predict from."),
+            bare("recommended_fixes", "Recommended fixes", "No fix is recommended yet."),
+        )
+    )
 
 
 def figures(rng: random.Random) -> tuple[Figure, ...]:
@@ -111,7 +173,14 @@ def figures(rng: random.Random) -> tuple[Figure, ...]:
         Figure(key="mttr", title="Mean time to resolve", value=mttr[0], previous=mttr[1], unit=Unit.SECONDS, better="down"),
         Figure(key="prevention_rate", title="Prevention rate", value=rate[0], previous=rate[1], unit=Unit.PERCENT, better="up"),
         Figure(key="exposure_avoided", title="Exposure avoided", value=money[0], previous=money[1], unit=Unit.MONEY, better="up"),
-        Figure(key="prediction_brier", title="Prediction Brier score", value=round(brier[0], 3), previous=round(brier[1], 3), unit=Unit.NUMBER, better="down"),
+        Figure(
+            key="prediction_brier",
+            title="Prediction Brier score",
+            value=round(brier[0], 3),
+            previous=round(brier[1], 3),
+            unit=Unit.NUMBER,
+            better="down",
+        ),
     )
 
 
@@ -120,17 +189,31 @@ def patterns(rng: random.Random, count: int) -> Section:
     issues = sorted(rng.sample(range(3, 200), count), reverse=True)
     risks = sorted(rng.sample(range(20, 99), count), reverse=True)
     rows = tuple(
-        (name, rng.choice(STATUSES), risk, amount, amount / sum(issues), rng.uniform(-0.6, 1.4), (PERIOD.end - timedelta(days=rng.randrange(25))).isoformat(),
-         rng.uniform(0.05, 0.95))
+        (
+            name,
+            rng.choice(STATUSES),
+            risk,
+            amount,
+            amount / sum(issues),
+            rng.uniform(-0.6, 1.4),
+            (PERIOD.end - timedelta(days=rng.randrange(25))).isoformat(),
+            rng.uniform(0.05, 0.95),
+        )
         for name, risk, amount in zip(names, risks, issues, strict=True)
     )
     columns = (
-        Column(key="pattern", title="Pattern", wide=True), Column(key="status", title="Status"), Column(key="risk_score", title="Risk score", unit=Unit.SCORE),
-        Column(key="issues", title="Issues", unit=Unit.COUNT), Column(key="share", title="Share", unit=Unit.PERCENT),
-        Column(key="change", title="Change", unit=Unit.PERCENT, better="down"), Column(key="last_seen", title="Last seen", unit=Unit.DATE),
+        Column(key="pattern", title="Pattern", wide=True),
+        Column(key="status", title="Status"),
+        Column(key="risk_score", title="Risk score", unit=Unit.SCORE),
+        Column(key="issues", title="Issues", unit=Unit.COUNT),
+        Column(key="share", title="Share", unit=Unit.PERCENT),
+        Column(key="change", title="Change", unit=Unit.PERCENT, better="down"),
+        Column(key="last_seen", title="Last seen", unit=Unit.DATE),
         Column(key="probability", title="Chance of return", unit=Unit.PROBABILITY),
     )
-    return Section(id="top_patterns", title="Top patterns", blocks=(Table(key="patterns", title="Top patterns", columns=columns, rows=rows),))
+    return Section(
+        id="top_patterns", title="Top patterns", blocks=(Table(key="patterns", title="Top patterns", columns=columns, rows=rows),)
+    )
 
 
 def trend(rng: random.Random, days: int = 30) -> Section:
@@ -140,39 +223,80 @@ def trend(rng: random.Random, days: int = 30) -> Section:
         rows.append((day.isoformat(), rng.randint(4, 18)))
     spike = rng.randrange(days)
     rows[spike] = (rows[spike][0], rng.randint(38, 60))
-    table = Table(key="data", columns=(Column(key="day", title="Day", unit=Unit.DATE), Column(key="issues", title="Issues", better="down", unit=Unit.COUNT)),
-                  rows=tuple(rows))
-    chart = Chart(key="trend", title="Issues per day", form="line", table=table, x="day", y=("issues",), alt="Issues per day over the period.")
+    table = Table(
+        key="data",
+        columns=(Column(key="day", title="Day", unit=Unit.DATE), Column(key="issues", title="Issues", better="down", unit=Unit.COUNT)),
+        rows=tuple(rows),
+    )
+    chart = Chart(
+        key="trend", title="Issues per day", form="line", table=table, x="day", y=("issues",), alt="Issues per day over the period."
+    )
     return Section(id="risk_trend", title="Risk trend", blocks=(chart,))
 
 
 def others(rng: random.Random, named: list[str]) -> tuple[Section, ...]:
     fixes = rng.sample(FIXES, len(FIXES))
-    prevented = []
+    prevented: list[tuple[Cell, ...]] = []
     for fix, pattern in zip(fixes[:4], rng.sample(named, min(4, len(named))), strict=False):
         expected, observed = rng.randint(4, 30), rng.randint(0, 12)
         prevented.append((fix, pattern, expected, observed, max(expected - observed, 0), rng.choice(("held", "did not hold"))))
-    advised = [
+    advised: list[tuple[Cell, ...]] = [
         (place + 1, fix, pattern, rng.choice(("small", "medium", "large")), round(rng.uniform(1, 20), 1))
         for place, (fix, pattern) in enumerate(zip(fixes[4:], rng.sample(named, min(4, len(named))), strict=False))
     ]
-    changed = [(what, *rng.sample(range(1, 90), 2)) for what in rng.sample(CHANGED, 4)]
-    due = [(pattern, rng.uniform(0.1, 0.95), rng.choice((7, 14, 30)), trigger)
-           for pattern, trigger in zip(rng.sample(named, min(3, len(named))), rng.sample(TRIGGERS, 3), strict=False)]
-    return (_section("loops_prevented", prevented), _section("recommended_fixes", advised), _section("what_changed", changed), _section("predictions_due", due))
+    changed: list[tuple[Cell, ...]] = [(what, *rng.sample(range(1, 90), 2)) for what in rng.sample(CHANGED, 4)]
+    due: list[tuple[Cell, ...]] = [
+        (pattern, rng.uniform(0.1, 0.95), rng.choice((7, 14, 30)), trigger)
+        for pattern, trigger in zip(rng.sample(named, min(3, len(named))), rng.sample(TRIGGERS, 3), strict=False)
+    ]
+    return (
+        _section("loops_prevented", prevented),
+        _section("recommended_fixes", advised),
+        _section("what_changed", changed),
+        _section("predictions_due", due),
+    )
 
 
 PATTERN, FIX = Column(key="pattern", title="Pattern"), Column(key="fix", title="Fix")
 TABLES = {
-    "loops_prevented": ("Loops prevented", (FIX, PATTERN, Column(key="expected", title="Expected", unit=Unit.COUNT),
-                        Column(key="observed", title="Observed", unit=Unit.COUNT), Column(key="prevented", title="Prevented", unit=Unit.COUNT),
-                        Column(key="verdict", title="Verdict"))),
-    "recommended_fixes": ("Recommended fixes", (Column(key="rank", title="Rank", unit=Unit.COUNT), FIX, PATTERN, Column(key="effort", title="Effort"),
-                          Column(key="expected_loops_prevented", title="Expected loops prevented", unit=Unit.NUMBER))),
-    "what_changed": ("What changed", (Column(key="change", title="What"), Column(key="before", title="Before", unit=Unit.COUNT),
-                     Column(key="now", title="Now", unit=Unit.COUNT))),
-    "predictions_due": ("Due next", (PATTERN, Column(key="probability", title="Chance", unit=Unit.PROBABILITY),
-                        Column(key="window_days", title="Within", unit=Unit.DAYS), Column(key="likely_trigger", title="Likely trigger"))),
+    "loops_prevented": (
+        "Loops prevented",
+        (
+            FIX,
+            PATTERN,
+            Column(key="expected", title="Expected", unit=Unit.COUNT),
+            Column(key="observed", title="Observed", unit=Unit.COUNT),
+            Column(key="prevented", title="Prevented", unit=Unit.COUNT),
+            Column(key="verdict", title="Verdict"),
+        ),
+    ),
+    "recommended_fixes": (
+        "Recommended fixes",
+        (
+            Column(key="rank", title="Rank", unit=Unit.COUNT),
+            FIX,
+            PATTERN,
+            Column(key="effort", title="Effort"),
+            Column(key="expected_loops_prevented", title="Expected loops prevented", unit=Unit.NUMBER),
+        ),
+    ),
+    "what_changed": (
+        "What changed",
+        (
+            Column(key="change", title="What"),
+            Column(key="before", title="Before", unit=Unit.COUNT),
+            Column(key="now", title="Now", unit=Unit.COUNT),
+        ),
+    ),
+    "predictions_due": (
+        "Due next",
+        (
+            PATTERN,
+            Column(key="probability", title="Chance", unit=Unit.PROBABILITY),
+            Column(key="window_days", title="Within", unit=Unit.DAYS),
+            Column(key="likely_trigger", title="Likely trigger"),
+        ),
+    ),
 }
 
 
@@ -191,10 +315,44 @@ def generated(rng: random.Random) -> Document:
 
 
 UNITS = (Unit.COUNT, Unit.NUMBER, Unit.PERCENT, Unit.PROBABILITY, Unit.SCORE, Unit.MONEY, Unit.SECONDS, Unit.DAYS)
-MEASURES = ("Builds", "Error rate", "Drift score", "Latency p95", "Cost", "Retries", "Coverage", "Rows synthesised", "Accuracy", "Time in review", "Queue depth",
-            "SLA breaches", "False alarms", "Features", "Loss")
-ODD = ("java.lang.OutOfMemoryError: Java heap space", "HTTP 503 from /v1/orders", "ORD-1042", "“quoted” name", "größe überschritten", "a", "500", "Issues",
-       "up", "timeout after 30 s (3 retries)", "x" * 140, "=SUM(A1:A3)", "Erreur n° 5", "支付超时", "model-v2.1", "rose", "No. 7", "Q3 2026", "team: payments, EU")
+MEASURES = (
+    "Builds",
+    "Error rate",
+    "Drift score",
+    "Latency p95",
+    "Cost",
+    "Retries",
+    "Coverage",
+    "Rows synthesised",
+    "Accuracy",
+    "Time in review",
+    "Queue depth",
+    "SLA breaches",
+    "False alarms",
+    "Features",
+    "Loss",
+)
+ODD = (
+    "java.lang.OutOfMemoryError: Java heap space",
+    "HTTP 503 from /v1/orders",
+    "ORD-1042",
+    "“quoted” name",
+    "größe überschritten",
+    "a",
+    "500",
+    "Issues",
+    "up",
+    "timeout after 30 s (3 retries)",
+    "x" * 140,
+    "=SUM(A1:A3)",
+    "Erreur n° 5",
+    "支付超时",
+    "model-v2.1",
+    "rose",
+    "No. 7",
+    "Q3 2026",
+    "team: payments, EU",
+)
 
 
 def value(rng: random.Random, unit: Unit) -> int | float:
@@ -215,15 +373,25 @@ def anything(rng: random.Random) -> Document:
     """Return a Document of any shape: other measures and units, odd names, missing values, projections, thresholds, series."""
     makers = (_any_figures, _any_table, _any_table, _any_line, _any_bar)
     sections = tuple(
-        Section(id=f"part_{place}", title=rng.choice(("Quality", "Delivery", "Model health", "Data health", "Cost")),
-                blocks=tuple(rng.choice(makers)(rng, f"b{block}") for block in range(rng.randint(1, 2))))
+        Section(
+            id=f"part_{place}",
+            title=rng.choice(("Quality", "Delivery", "Model health", "Data health", "Cost")),
+            blocks=tuple(rng.choice(makers)(rng, f"b{block}") for block in range(rng.randint(1, 2))),
+        )
         for place in range(rng.randint(1, 5))
     )
     days = rng.choice((1, 7, 30, 90))
     start = date(2026, 1, 1) + timedelta(days=rng.randrange(300))
-    period = Period(start=start, end=start + timedelta(days=days - 1), previous_start=start - timedelta(days=days), previous_end=start - timedelta(days=1),
-                    timezone=rng.choice(("UTC", "Europe/Berlin", "America/New_York")))
-    return document(sections, period=period, currency=rng.choice(("USD", "EUR", "CHF", "SEK")), workspace=rng.choice(("Acme", "The lab", "north-1")))
+    period = Period(
+        start=start,
+        end=start + timedelta(days=days - 1),
+        previous_start=start - timedelta(days=days),
+        previous_end=start - timedelta(days=1),
+        timezone=rng.choice(("UTC", "Europe/Berlin", "America/New_York")),
+    )
+    return document(
+        sections, period=period, currency=rng.choice(("USD", "EUR", "CHF", "SEK")), workspace=rng.choice(("Acme", "The lab", "north-1"))
+    )
 
 
 def _key(title: str) -> str:
@@ -235,8 +403,16 @@ def _any_figures(rng: random.Random, key: str) -> Figures:
     for title in rng.sample(MEASURES, rng.randint(1, 6)):
         unit = rng.choice(UNITS)
         now, before = value(rng, unit), value(rng, unit)
-        found.append(Figure(key=_key(title), title=title, unit=unit, value=rng.choice((now, now, now, None)), previous=rng.choice((before, before, now, None)),
-                            better=rng.choice(("up", "down", None))))
+        found.append(
+            Figure(
+                key=_key(title),
+                title=title,
+                unit=unit,
+                value=rng.choice((now, now, now, None)),
+                previous=rng.choice((before, before, now, None)),
+                better=rng.choice(("up", "down", None)),
+            )
+        )
     return Figures(key=key, figures=tuple(found))
 
 
@@ -249,9 +425,14 @@ def _any_table(rng: random.Random, key: str) -> Table:
     units = [rng.choice(UNITS) for _ in titles]
     names = rng.sample(ODD + NAMES, rng.randint(0, 12))
     label = rng.choice(("Model", "Test", "Service", "Dataset", "Category"))
-    columns = (Column(key=_key(label), title=label), *(Column(key=_key(title), title=title, unit=unit) for title, unit in zip(titles, units, strict=True)))
+    columns = (
+        Column(key=_key(label), title=label),
+        *(Column(key=_key(title), title=title, unit=unit) for title, unit in zip(titles, units, strict=True)),
+    )
     rows = _rows(rng, names, units)
-    return Table(key=key, title=rng.choice(("", "All of them")), columns=columns, rows=rows, total_rows=rng.choice((None, len(rows), len(rows) + 31)))
+    return Table(
+        key=key, title=rng.choice(("", "All of them")), columns=columns, rows=rows, total_rows=rng.choice((None, len(rows), len(rows) + 31))
+    )
 
 
 def _any_bar(rng: random.Random, key: str) -> Chart:
@@ -263,7 +444,20 @@ def _any_line(rng: random.Random, key: str) -> Chart:
     titles = rng.sample(MEASURES, rng.randint(1, 2))
     units = [rng.choice(UNITS) for _ in titles]
     days = [(date(2026, 3, 1) + timedelta(days=offset)).isoformat() for offset in range(rng.choice((0, 1, 2, 7, 30, 60)))]
-    columns = (Column(key="day", title="Day", unit=Unit.DATE), *(Column(key=_key(title), title=title, unit=unit) for title, unit in zip(titles, units, strict=True)))
+    columns = (
+        Column(key="day", title="Day", unit=Unit.DATE),
+        *(Column(key=_key(title), title=title, unit=unit) for title, unit in zip(titles, units, strict=True)),
+    )
     split = rng.choice((None, days[len(days) // 2])) if days else None
-    return Chart(key=key, title="Over time", form="line", table=Table(key="data", columns=columns, rows=_rows(rng, days, units)), x="day",
-                 y=tuple(_key(title) for title in titles), split=split, threshold=rng.choice((None, 40.0)), threshold_label="Target", alt="A line.")
+    return Chart(
+        key=key,
+        title="Over time",
+        form="line",
+        table=Table(key="data", columns=columns, rows=_rows(rng, days, units)),
+        x="day",
+        y=tuple(_key(title) for title in titles),
+        split=split,
+        threshold=rng.choice((None, 40.0)),
+        threshold_label="Target",
+        alt="A line.",
+    )

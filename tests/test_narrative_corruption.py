@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# ruff: noqa: S311 - seeded, so that a failure can be repeated
 import random
 import re
 from collections import Counter
@@ -19,10 +20,29 @@ from tests import narrative_documents as documents
 NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?![\w,]*\d)")
 DATE = re.compile(r"\b(\d{1,2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d{4})\b")
 FLIPS = {
-    "rose": "fell", "fell": "rose", "climbed": "dropped", "dropped": "climbed", "went up": "went down", "went down": "went up", "came down": "went up",
-    "better": "worse", "worse": "better", "rise": "fall", "fall": "rise", "right way": "wrong way", "wrong way": "right way", "above the mean": "below the mean",
+    "rose": "fell",
+    "fell": "rose",
+    "climbed": "dropped",
+    "dropped": "climbed",
+    "went up": "went down",
+    "went down": "went up",
+    "came down": "went up",
+    "better": "worse",
+    "worse": "better",
+    "rise": "fall",
+    "fall": "rise",
+    "right way": "wrong way",
+    "wrong way": "right way",
+    "above the mean": "below the mean",
 }
-RANKS = {"highest": "lowest", "first:": "second:", "first is": "third is", "three largest": "five largest", "led by": None, "peaked": "bottomed"}
+RANKS = {
+    "highest": "lowest",
+    "first:": "second:",
+    "first is": "third is",
+    "three largest": "five largest",
+    "led by": None,
+    "peaked": "bottomed",
+}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -77,7 +97,12 @@ def swapped(text: str, one: re.Match[str], other: re.Match[str]) -> str:
 
 def flip(text: str, document: Document, rng: random.Random) -> str | None:
     spans = masked(text, document)
-    found = [match for word in FLIPS for match in re.finditer(rf"\b{word}\b", text) if not any(start <= match.start() < end for start, end in spans)]
+    found = [
+        match
+        for word in FLIPS
+        for match in re.finditer(rf"\b{word}\b", text)
+        if not any(start <= match.start() < end for start, end in spans)
+    ]
     if not found:
         return None
     match = rng.choice(found)
@@ -90,8 +115,13 @@ def move_date(text: str, document: Document, rng: random.Random) -> str | None:
         return None
     match = rng.choice(found)
     day, month, year = match.groups()
-    moved = rng.choice((f"{rng.choice([d for d in range(1, 29) if d != int(day)])} {month} {year}", f"{day} {rng.choice([m for m in MONTHS if m != month])} {year}",
-                        f"{day} {month} {int(year) - 1}"))
+    moved = rng.choice(
+        (
+            f"{rng.choice([d for d in range(1, 29) if d != int(day)])} {month} {year}",
+            f"{day} {rng.choice([m for m in MONTHS if m != month])} {year}",
+            f"{day} {month} {int(year) - 1}",
+        )
+    )
     return put(text, *match.span(), moved)
 
 
@@ -121,8 +151,13 @@ def unit(text: str, document: Document, rng: random.Random) -> str | None:
 
 def rank(text: str, document: Document, rng: random.Random) -> str | None:
     spans = masked(text, document)
-    found = [match for word, new in RANKS.items() if new for match in re.finditer(re.escape(word), text)
-             if not any(start <= match.start() < end for start, end in spans)]
+    found = [
+        match
+        for word, new in RANKS.items()
+        if new
+        for match in re.finditer(re.escape(word), text)
+        if not any(start <= match.start() < end for start, end in spans)
+    ]
     if not found:
         return None
     match = rng.choice(found)
@@ -130,8 +165,14 @@ def rank(text: str, document: Document, rng: random.Random) -> str | None:
 
 
 KINDS: dict[str, Callable[[str, Document, random.Random], str | None]] = {
-    "digit": digit, "swap numbers": swap_numbers, "flip direction": flip, "move date": move_date, "swap names": swap_names, "replace name": replace_name,
-    "unit": unit, "rank": rank,
+    "digit": digit,
+    "swap numbers": swap_numbers,
+    "flip direction": flip,
+    "move date": move_date,
+    "swap names": swap_names,
+    "replace name": replace_name,
+    "unit": unit,
+    "rank": rank,
 }
 
 

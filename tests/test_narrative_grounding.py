@@ -113,18 +113,33 @@ def test_wrong_prose_is_refused_at_the_wrong_word(text: str, token: str) -> None
     assert token.lower() in [found.lower() for found, _ in refused(text)]
 
 
-@pytest.mark.parametrize("text", [
-    "Exposure avoided grew to $41\u202f600, up 36.8\u00a0%.", "Issues rose 12\u2009% to ４１２.", "Issues rose 12 % to ٤١٢.", "Iss\u200bues rose 12 % to 4\u200b12.",
-    "Exposure avoided grew to $41'600.",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Exposure avoided grew to $41\u202f600, up 36.8\u00a0%.",
+        "Issues rose 12\u2009% to ４１２.",
+        "Issues rose 12 % to ٤١٢.",
+        "Iss\u200bues rose 12 % to 4\u200b12.",
+        "Exposure avoided grew to $41'600.",
+    ],
+)
 def test_disguised_numbers_are_read(text: str) -> None:
     assert refused(text) == []
 
 
-@pytest.mark.parametrize("text", [
-    "Issues rose 12 % to ４１３.", "Issues rose 12 % to ٤١٣.", "Issues rose 12\u2009% to 4\u200b13.", "Issues rose by −12 %.", "Issues r\u043ese 12 % to 412.",
-    "Issues rose 12 ٪ to 413.", "Exposure avoided grew to $41\u202f700.", "Issues rose ¹³ %.",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Issues rose 12 % to ４１３.",
+        "Issues rose 12 % to ٤١٣.",
+        "Issues rose 12\u2009% to 4\u200b13.",
+        "Issues rose by −12 %.",
+        "Issues r\u043ese 12 % to 412.",
+        "Issues rose 12 ٪ to 413.",
+        "Exposure avoided grew to $41\u202f700.",
+        "Issues rose ¹³ %.",
+    ],
+)
 def test_disguised_lies_are_refused(text: str) -> None:
     assert refused(text) != []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
@@ -51,7 +52,9 @@ def collect(section: str, key: str, table: Table, collected: Collected) -> None:
     collected.say((table.note, table.empty))
     read = _read(section, key, table, collected)
     if len(table.rows) > ROWS:
-        collected.bounds.append(f"{section}.{key}: cells of the first {ROWS} of {len(table.rows):,} rows are facts; totals and counts are of all rows")
+        collected.bounds.append(
+            f"{section}.{key}: cells of the first {ROWS} of {len(table.rows):,} rows are facts; totals and counts are of all rows"
+        )
     _counts(read, collected)
     for index, column in enumerate(table.columns):
         if column.unit in TIMES or column.unit not in (Unit.TEXT, Unit.FLAG):
@@ -70,7 +73,11 @@ def _read(section: str, key: str, table: Table, collected: Collected) -> Read:
     collected.labels.update(f"{section}.{key}.{table.columns[index].key}" for index in named[:1])
     rows = []
     for row in table.rows[:ROWS]:
-        names = [collected.name(str(row[index]), f"{section}.{key}.{table.columns[index].key}") for index in named if row[index] not in (None, "")]
+        names = [
+            collected.name(str(row[index]), f"{section}.{key}.{table.columns[index].key}")
+            for index in named
+            if row[index] not in (None, "")
+        ]
         names = [name for name in dict.fromkeys(names) if name]
         collected.pairs.update((one, other) for one in names for other in names if one != other)
         for index in states:
@@ -100,14 +107,39 @@ def _counts(read: Read, collected: Collected) -> None:
         for state, count in found.items():
             concepts = read.counted | {column.key}
             known = collected.state(state)
-            collected.add(Fact(f"{base}.{column.key}.{known}", title, state, count, Unit.COUNT, read.section, read.block, Aspect.ROWS, concepts, base,
-                               names=(known,)))
+            collected.add(
+                Fact(
+                    f"{base}.{column.key}.{known}",
+                    title,
+                    state,
+                    count,
+                    Unit.COUNT,
+                    read.section,
+                    read.block,
+                    Aspect.ROWS,
+                    concepts,
+                    base,
+                    names=(known,),
+                )
+            )
         for row, names in enumerate(read.names):
             cell = read.table.rows[row][index]
             if cell not in (None, ""):
-                collected.add(Fact(f"{read.section}.{read.block}.{row}.{column.key}", read.subject(row), column.title, collected.state(str(cell)), Unit.TEXT,
-                                   read.section, read.block, Aspect.STATE, frozenset({column.key}), f"{read.section}.{read.block}.{row}.{column.key}",
-                                   names=names))
+                collected.add(
+                    Fact(
+                        f"{read.section}.{read.block}.{row}.{column.key}",
+                        read.subject(row),
+                        column.title,
+                        collected.state(str(cell)),
+                        Unit.TEXT,
+                        read.section,
+                        read.block,
+                        Aspect.STATE,
+                        frozenset({column.key}),
+                        f"{read.section}.{read.block}.{row}.{column.key}",
+                        names=names,
+                    )
+                )
 
 
 def _aspect(column: Column) -> Aspect:
@@ -134,8 +166,22 @@ def _cells(read: Read, index: int, collected: Collected) -> None:
         if cell is None or isinstance(cell, bool) or cell == "":
             continue
         value = float(cell) if isinstance(cell, (int, float)) else str(cell)
-        collected.add(Fact(f"{read.section}.{read.block}.{row}.{column.key}", read.subject(row), column.title, value, column.unit, read.section,
-                           read.block, aspect, concepts, _family(read, row, column), names=names, better=column.better))
+        collected.add(
+            Fact(
+                f"{read.section}.{read.block}.{row}.{column.key}",
+                read.subject(row),
+                column.title,
+                value,
+                column.unit,
+                read.section,
+                read.block,
+                aspect,
+                concepts,
+                _family(read, row, column),
+                names=names,
+                better=column.better,
+            )
+        )
 
 
 def _number(cell: Cell) -> float | None:
@@ -151,9 +197,23 @@ def _column(read: Read, index: int, collected: Collected) -> None:
     base = f"{read.section}.{read.block}.{column.key}"
     concepts = frozenset({column.key})
 
-    def add(key: str, value: float, unit: Unit, aspect: Aspect, names: tuple[str, ...] = (), rank: int = 0, subject: str = "") -> None:
-        collected.add(Fact(f"{base}.{key}", subject or read.table.title or read.section, column.title, value, unit, read.section, read.block, aspect,
-                           concepts | ({"share"} if aspect in (Aspect.SHARE, Aspect.TOP_SHARE) else frozenset()), base, names=names, rank=rank))
+    def add(key: str, value: float, unit: Unit, aspect: Aspect, *, names: tuple[str, ...] = (), rank: int = 0, subject: str = "") -> None:
+        collected.add(
+            Fact(
+                f"{base}.{key}",
+                subject or read.table.title or read.section,
+                column.title,
+                value,
+                unit,
+                read.section,
+                read.block,
+                aspect,
+                concepts | ({"share"} if aspect in (Aspect.SHARE, Aspect.TOP_SHARE) else frozenset()),
+                base,
+                names=names,
+                rank=rank,
+            )
+        )
 
     total = sum(known)
     if column.unit in ADDITIVE and _aspect(column) is not Aspect.DIFFERENCE:
@@ -165,20 +225,25 @@ def _column(read: Read, index: int, collected: Collected) -> None:
             for row, names in enumerate(read.names):
                 value = values[row]
                 if value is not None:
-                    add(f"{row}.share", value / total, Unit.PERCENT, Aspect.SHARE, names, subject=read.subject(row))
+                    add(f"{row}.share", value / total, Unit.PERCENT, Aspect.SHARE, names=names, subject=read.subject(row))
+    ordered = sorted(known)
+    last = 1 + len(known) - bisect_right(ordered, ordered[0])
     add("maximum", max(known), column.unit, Aspect.MAXIMUM)
     add("minimum", min(known), column.unit, Aspect.MINIMUM)
     for row, names in enumerate(read.names):
         value = values[row]
         if value is not None and (len(known) > 1 or column.key == "risk_score"):
-            rank = 1 + sum(other > value for other in known)
-            last = 1 + sum(other > min(known) for other in known)
-            add(f"{row}.rank", rank, Unit.COUNT, Aspect.RANK, names[:1], rank=last, subject=read.subject(row))
+            rank = 1 + len(known) - bisect_right(ordered, value)
+            add(f"{row}.rank", rank, Unit.COUNT, Aspect.RANK, names=names[:1], rank=last, subject=read.subject(row))
 
 
 def _before_and_now(read: Read, collected: Collected) -> None:
     """Derive the difference and the relative change of rows that have a `before` and a `now` but lack them."""
-    keys = {column.key: index for index, column in enumerate(read.table.columns) if column.unit not in (Unit.TEXT, Unit.FLAG) and column.unit not in TIMES}
+    keys = {
+        column.key: index
+        for index, column in enumerate(read.table.columns)
+        if column.unit not in (Unit.TEXT, Unit.FLAG) and column.unit not in TIMES
+    }
     before = next((index for key, index in keys.items() if key in lexicon.PREVIOUS_KEYS), None)
     now = next((index for key, index in keys.items() if key in lexicon.CURRENT_KEYS), None)
     if before is None or now is None:
@@ -191,8 +256,22 @@ def _before_and_now(read: Read, collected: Collected) -> None:
         family = f"{read.section}.{read.block}.{row}"
         derived = [(Aspect.DIFFERENCE, new - old, column.unit)] + ([(Aspect.CHANGE, (new - old) / abs(old), Unit.PERCENT)] if old else [])
         for aspect, value, unit in derived:
-            collected.add(Fact(f"{family}.{aspect}", read.subject(row), column.title, value, unit, read.section, read.block, aspect,
-                               frozenset({"moved", read.section}), family, names=names, better=column.better))
+            collected.add(
+                Fact(
+                    f"{family}.{aspect}",
+                    read.subject(row),
+                    column.title,
+                    value,
+                    unit,
+                    read.section,
+                    read.block,
+                    aspect,
+                    frozenset({"moved", read.section}),
+                    family,
+                    names=names,
+                    better=column.better,
+                )
+            )
 
 
 def _order(read: Read, collected: Collected) -> None:
@@ -205,5 +284,19 @@ def _order(read: Read, collected: Collected) -> None:
     for row, names in enumerate(read.names):
         value = values[row]
         if value is not None:
-            collected.add(Fact(f"{read.section}.{read.block}.{row}.order", read.subject(row), "rank", value, Unit.COUNT, read.section, read.block, Aspect.RANK,
-                               frozenset({"rank", *read.counted}), f"{read.section}.{read.block}.{row}.rank", names=names[:1], rank=int(last)))
+            collected.add(
+                Fact(
+                    f"{read.section}.{read.block}.{row}.order",
+                    read.subject(row),
+                    "rank",
+                    value,
+                    Unit.COUNT,
+                    read.section,
+                    read.block,
+                    Aspect.RANK,
+                    frozenset({"rank", *read.counted}),
+                    f"{read.section}.{read.block}.{row}.rank",
+                    names=names[:1],
+                    rank=int(last),
+                )
+            )

@@ -111,7 +111,8 @@ def _unquoted(items: list[Item]) -> list[Item]:
     bare = [
         place
         for place, item in enumerate(items)
-        if item.low == '"' and (_is_name(items, place + 1) and _is_mark(items, place + 2) or _is_name(items, place - 1) and _is_mark(items, place - 2))
+        if item.low == '"'
+        and ((_is_name(items, place + 1) and _is_mark(items, place + 2)) or (_is_name(items, place - 1) and _is_mark(items, place - 2)))
     ]
     return [item for place, item in enumerate(items) if place not in bare]
 
@@ -134,13 +135,10 @@ def _ends(items: list[Item], index: int) -> bool:
 
 
 def _items(found: list[Token], facts: Facts) -> Iterator[Item]:
-    starts: dict[str, list[tuple[str, ...]]] = {}
-    for key in facts.names:
-        starts.setdefault(key[0], []).append(key)
     place = 0
     while place < len(found):
         for reader in (_name, _date, _quantity):
-            read = reader(found, place, facts, starts)
+            read = reader(found, place, facts)
             if read is not None:
                 kind, value, size = read
                 first, last = found[place], found[place + size - 1]
@@ -155,14 +153,13 @@ def _items(found: list[Token], facts: Facts) -> Iterator[Item]:
 
 
 Read = tuple[str, str | Day | Quantity, int] | None
-Starts = dict[str, list[tuple[str, ...]]]
 
 
-def _name(found: list[Token], place: int, facts: Facts, starts: Starts) -> Read:
+def _name(found: list[Token], place: int, facts: Facts) -> Read:
     for low in {found[place].low, found[place].low.removesuffix("'s")}:
-        for key in sorted(starts.get(low, ()), key=len, reverse=True):
+        for key in facts.starts.get(low, ()):
             seen = [token.low for token in found[place : place + len(key)]]
-            if seen and tuple([*seen[:-1], seen[-1] if seen[-1] == key[-1] else seen[-1].removesuffix("'s")]) == key:
+            if seen and (*seen[:-1], seen[-1] if seen[-1] == key[-1] else seen[-1].removesuffix("'s")) == key:
                 return "name", facts.names[key], len(key)
     return None
 
@@ -177,13 +174,17 @@ def _ordinal(token: Token) -> int | None:
     return None
 
 
-def _date(found: list[Token], place: int, facts: Facts, starts: Starts) -> Read:
+def _date(found: list[Token], place: int, _facts: Facts) -> Read:
     token = found[place]
     if token.kind == "iso":
         day = date.fromisoformat(token.low[:10])
         return "date", Day(day.year, day.month, day.day, time=token.low[11:16]), 1
     window = [*found[place : place + 9], *[Token("mark", "", "", -1, -1)] * 9]
-    if token.low in lexicon.WEEKDAYS and (token.text[0].isupper()) and token.low not in ("sun", "sat", "wed") or token.text in ("Sun", "Sat", "Wed"):
+    if (token.low in lexicon.WEEKDAYS and (token.text[0].isupper()) and token.low not in ("sun", "sat", "wed")) or token.text in (
+        "Sun",
+        "Sat",
+        "Wed",
+    ):
         skip = 1 + (window[1].low == ",")
         inner = _calendar(window[skip:])
         weekday = lexicon.WEEKDAYS[token.low]
@@ -224,7 +225,7 @@ def _year(window: list[Token], size: int, month: int, day: int | None) -> tuple[
     return Day(year, month, day), size
 
 
-def _quantity(found: list[Token], place: int, facts: Facts, starts: Starts) -> Read:
+def _quantity(found: list[Token], place: int, facts: Facts) -> Read:
     sign = 0
     begin = place
     window = [*found[place : place + 12], *[Token("mark", "", "", -1, -1)] * 6]
@@ -308,14 +309,13 @@ def _mixed(window: list[Token]) -> tuple[Quantity, int] | None:
 def _united(value: float, step: float, written: bool, rest: list[Token], currency: str) -> tuple[Quantity, int]:
     """Read the unit that follows a number, and how many tokens it takes."""
     one, two = rest[0].low, rest[1].low
-    if currency:
-        return Quantity("money", value, step, written=written, currency=currency), 0
-    if (one == "%" or one == "percent") or (one == "per" and two == "cent"):
+    named = "" if currency or rest[0].kind == "mark" else lexicon.CURRENCIES.get(one, "")
+    if currency or named:
+        return Quantity("money", value, step, written=written, currency=currency or named), int(bool(named))
+    if one in ("%", "percent") or (one, two) == ("per", "cent"):
         return Quantity("percent", value / 100, step / 100, written=written), 1 + (one == "per")
     if one in ("percentage-point", "pp") or (one == "percentage" and two in ("point", "points")):
         return Quantity("points", value / 100, step / 100, written=written), 1 + (one == "percentage")
-    if one in ("dollars", "euros", "pounds", "yen", "francs"):
-        return Quantity("money", value, step, written=written, currency=lexicon.CURRENCIES[one]), 1
     if one in lexicon.SECONDS:
         return _duration(value, step, written, rest)
     if one == "-" and two in lexicon.SECONDS and rest[0].end == rest[1].start:

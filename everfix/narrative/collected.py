@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from everfix.narrative import fact as facts
 from everfix.narrative import lexicon, tokens
+from everfix.narrative.fact import Fact, canonical, short
 
 RESERVED = frozenset().union(lexicon.UP, lexicon.DOWN, lexicon.FIRST, lexicon.LAST, lexicon.BREAKS, lexicon.PRONOUNS, lexicon.STOP)
 
@@ -15,7 +15,7 @@ RESERVED = frozenset().union(lexicon.UP, lexicon.DOWN, lexicon.FIRST, lexicon.LA
 class Collected:
     """Grows while blocks are read; `facts.of` freezes it."""
 
-    facts: list[facts.Fact] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
     bounds: list[str] = field(default_factory=list)
     names: dict[tuple[str, ...], str] = field(default_factory=dict)
     columns: dict[str, set[str]] = field(default_factory=dict)
@@ -27,17 +27,17 @@ class Collected:
     words: set[str] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
 
-    def add(self, fact: facts.Fact) -> None:
+    def add(self, fact: Fact) -> None:
         self.facts.append(fact)
 
     def name(self, text: str, column: str) -> str:
         """Know `text` as the name of a row and return it as facts carry it; "" for what cannot be told from a number."""
-        name = facts.canonical(text)
+        name = canonical(text)
         if not any(letter.isalpha() for letter in name):
             return ""
         if name not in self.columns:
             self.columns[name] = set()
-            for shown in {text, facts.short(text)}:
+            for shown in {text, short(text)}:
                 key = tokens.lows(shown)
                 if key not in ((), *((word,) for word in RESERVED)):
                     self.names[key] = name
@@ -47,7 +47,7 @@ class Collected:
 
     def state(self, text: str) -> str:
         """Know `text` as a state that rows may be in."""
-        state = facts.canonical(text)
+        state = canonical(text)
         key = tokens.lows(text)
         if key and any(letter.isalpha() for letter in state):
             self.states[key] = state
@@ -73,7 +73,7 @@ class Collected:
         """Know sentences of the Document itself: to repeat one word for word is sound."""
         for text in texts:
             if text:
-                self.said.add(facts.canonical(text).rstrip("."))
+                self.said.add(canonical(text).rstrip("."))
                 self.hear(text)
 
     def settle(self) -> None:

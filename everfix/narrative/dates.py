@@ -13,8 +13,8 @@ from everfix.narrative.fact import Aspect, Fact
 from everfix.narrative.scope import Scope
 
 TIMES = frozenset({Unit.DATE, Unit.DATETIME})
-STARTS = frozenset("from between since starting began beginning starts".split())
-ENDS = frozenset("to and until through – - ending ended ends till by".split())
+STARTS = frozenset(["from", "between", "since", "starting", "began", "beginning", "starts"])
+ENDS = frozenset(["to", "and", "until", "through", "–", "-", "ending", "ended", "ends", "till", "by"])
 
 
 def bind(scope: Scope, index: int) -> str:

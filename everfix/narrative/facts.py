@@ -24,6 +24,7 @@ class Facts:
     all: tuple[Fact, ...]
     bounds: tuple[str, ...]
     names: Mapping[tuple[str, ...], str]
+    starts: Mapping[str, tuple[tuple[str, ...], ...]]  # opening token → names that open with it, longest first
     columns: Mapping[str, frozenset[str]]  # name → the columns ("section.block.column") it stands in
     labels: frozenset[str]  # the columns that name rows
     pairs: frozenset[tuple[str, str]]  # names that stand in one row, both ways
@@ -77,7 +78,9 @@ def _period(document: Document, collected: Collected) -> None:
         day = getattr(period, key).isoformat()
         collected.add(Fact(f"period.{key}", "period", key, day, Unit.DATE, "", "period", Aspect.PERIOD, concepts, "period"))
     for key, days in (("days", period.days), ("previous_days", (period.previous_end - period.previous_start).days + 1)):
-        collected.add(Fact(f"period.{key}", "period", "days", float(days), Unit.DAYS, "", "period", Aspect.PERIOD, frozenset({"period"}), "period"))
+        collected.add(
+            Fact(f"period.{key}", "period", "days", float(days), Unit.DAYS, "", "period", Aspect.PERIOD, frozenset({"period"}), "period")
+        )
 
 
 def _figures(section: str, block: Figures, collected: Collected) -> None:
@@ -94,8 +97,21 @@ def _figures(section: str, block: Figures, collected: Collected) -> None:
         )
         for aspect, value, unit in sides:
             if value is not None:
-                collected.add(Fact(f"{family}.{aspect}", figure.title, figure.title, float(value), unit, section, block.key, aspect,
-                                   frozenset({figure.key}), family, better=figure.better))
+                collected.add(
+                    Fact(
+                        f"{family}.{aspect}",
+                        figure.title,
+                        figure.title,
+                        float(value),
+                        unit,
+                        section,
+                        block.key,
+                        aspect,
+                        frozenset({figure.key}),
+                        family,
+                        better=figure.better,
+                    )
+                )
 
 
 def _indexed(document: Document, collected: Collected) -> Facts:
@@ -117,6 +133,7 @@ def _indexed(document: Document, collected: Collected) -> Facts:
         all=tuple(collected.facts),
         bounds=tuple(collected.bounds),
         names=collected.names,
+        starts=_starts(collected.names),
         columns={name: frozenset(columns) for name, columns in collected.columns.items()},
         labels=frozenset(collected.labels),
         pairs=frozenset(collected.pairs),
@@ -129,3 +146,10 @@ def _indexed(document: Document, collected: Collected) -> Facts:
         whole=tuple(whole),
         families={key: tuple(facts) for key, facts in families.items()},
     )
+
+
+def _starts(names: Mapping[tuple[str, ...], str]) -> dict[str, tuple[tuple[str, ...], ...]]:
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for key in sorted(names, key=len, reverse=True):
+        found.setdefault(key[0], []).append(key)
+    return {opening: tuple(keys) for opening, keys in found.items()}

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from everfix.documents.model import Document, Narrative
 from everfix.narrative import claims, dates, lexicon, moves, names, quantities, ranks
 from everfix.narrative import facts as all_facts
-from everfix.narrative.fact import canonical
+from everfix.narrative.fact import Fact, canonical
 from everfix.narrative.facts import Facts
 from everfix.narrative.scope import Scope
 
@@ -99,7 +99,7 @@ def _texts(narrative: Narrative) -> Iterator[tuple[str, str]]:
         yield f"key_takeaways[{number}]", text
 
 
-Bound = list[tuple[str, int, tuple[all_facts.Fact, ...]]]
+Bound = list[tuple[str, int, tuple[Fact, ...]]]
 Refused = list[tuple[str, str]]
 
 
@@ -112,7 +112,11 @@ def paragraph(text: str, facts: Facts) -> Iterator[tuple[str, Bound, Refused]]:
         said = canonical(sentence.text).rstrip(".") in facts.said
         refused = [] if said else _sentence(scope)
         offset = sentence.items[0].start
-        yield sentence.text, [(scope.items[place].text, scope.items[place].start - offset, found) for place, found in scope.bound.items()], refused
+        yield (
+            sentence.text,
+            [(scope.items[place].text, scope.items[place].start - offset, found) for place, found in scope.bound.items()],
+            refused,
+        )
         named = [str(item.value) for item in sentence.items if item.kind == "name"]
         carried = named[0] if named else carried
         spoken = tuple(measure.concepts for measure in sentence.measures)[:2] or spoken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from everfix.documents import format as show
-from everfix.documents.model import Chart, Section, Table, Unit
+from everfix.documents.model import Chart, Table, Unit
 from everfix.narrative import prose, series
 from everfix.narrative.cells import ADDITIVE
 from everfix.narrative.prose import Voice
@@ -15,7 +15,7 @@ WORTH = 0.05  # a smaller move between the halves is told as level
 LINES = 3
 
 
-def tell(voice: Voice, section: Section, block: Chart | Table) -> Told:
+def tell(voice: Voice, block: Chart | Table) -> Told:
     """Return the paragraph of a time series; the most unusual point is its takeaway."""
     if isinstance(block, Chart):
         found = series.lines(block.table, x=block.x, split=block.split, series=block.series, y=block.y)
@@ -43,7 +43,10 @@ def _title(line: Line) -> str:
 
 def _line(voice: Voice, line: Line) -> list[str]:
     if len(line.values) < 3:
-        points = [f"{voice.say(value, line.column.unit)} on {voice.say(day, Unit.DATE)}" for day, value in zip(line.days, line.values, strict=True)]
+        points = [
+            f"{voice.say(value, line.column.unit)} on {voice.say(day, Unit.DATE)}"
+            for day, value in zip(line.days, line.values, strict=True)
+        ]
         return [voice.sentence(f"{_title(line)} came to {prose.listing(points)}; so few days show no trend")]
     day, value = line.peak
     score = max(line.zscores(), default=0.0)
@@ -72,7 +75,9 @@ def _unusual(voice: Voice, line: Line) -> tuple[float, str]:
         return 0.0, ""
     value, day = voice.say(line.values[place], line.column.unit), voice.say(line.days[place], Unit.DATE)
     side = "above" if score > 0 else "below"
-    return abs(score), voice.sentence(f"{day} was unusual: at {value}, {_title(line)} stood {abs(score):.1f} standard deviations {side} the mean")
+    return abs(score), voice.sentence(
+        f"{day} was unusual: at {value}, {_title(line)} stood {abs(score):.1f} standard deviations {side} the mean"
+    )
 
 
 def _halves(voice: Voice, line: Line) -> str:

@@ -8,11 +8,49 @@ from everfix.narrative.scope import Scope
 
 FLAT = 0.005  # "unchanged"; "steady" and "stable" allow ten times as much
 MOVES = (Aspect.CHANGE, Aspect.DIFFERENCE)
-MODALS = frozenset("to would could should can may might will not must help helps".split())
-WISHES = frozenset("consider should could would recommend recommended need needs aim plan improve invest worth deserve deserves to".split())
-LINKING = frozenset("is was are were a the much even far got became turned looks looked for".split())
-NEGATIONS = frozenset("not no never without n't didn't don't".split())
-BASES = frozenset("rise increase fall drop decline decrease grow climb ease dip jump gain improve worsen shrink surge".split())
+MODALS = frozenset(["to", "would", "could", "should", "can", "may", "might", "will", "not", "must", "help", "helps"])
+WISHES = frozenset(
+    [
+        "consider",
+        "should",
+        "could",
+        "would",
+        "recommend",
+        "recommended",
+        "need",
+        "needs",
+        "aim",
+        "plan",
+        "improve",
+        "invest",
+        "worth",
+        "deserve",
+        "deserves",
+        "to",
+    ]
+)
+LINKING = frozenset(["is", "was", "are", "were", "a", "the", "much", "even", "far", "got", "became", "turned", "looks", "looked", "for"])
+NEGATIONS = frozenset(["not", "no", "never", "without", "n't", "didn't", "don't"])
+BASES = frozenset(
+    [
+        "rise",
+        "increase",
+        "fall",
+        "drop",
+        "decline",
+        "decrease",
+        "grow",
+        "climb",
+        "ease",
+        "dip",
+        "jump",
+        "gain",
+        "improve",
+        "worsen",
+        "shrink",
+        "surge",
+    ]
+)
 SMALLER_IS = lexicon.LONGER | frozenset(["shorter", "faster"])
 
 
@@ -26,7 +64,13 @@ def claim(scope: Scope, index: int) -> str:
         return low
     if low in ("way", "direction", "side") and index and scope.items[index - 1].low in ("right", "wrong"):
         return "better" if scope.items[index - 1].low == "right" else "worse"
-    for meaning, words in (("up", lexicon.UP | lexicon.LONGER), ("down", lexicon.DOWN), ("flat", lexicon.FLAT), ("better", lexicon.BETTER), ("worse", lexicon.WORSE)):
+    for meaning, words in (
+        ("up", lexicon.UP | lexicon.LONGER),
+        ("down", lexicon.DOWN),
+        ("flat", lexicon.FLAT),
+        ("better", lexicon.BETTER),
+        ("worse", lexicon.WORSE),
+    ):
         if low in words:
             return meaning
     if low in lexicon.MORE | lexicon.FEWER:
@@ -47,7 +91,12 @@ def _idle(scope: Scope, index: int) -> bool:
         return True
     if any(measure.first <= index <= measure.last and measure.last > measure.first for measure in scope.sentence.measures):
         return True
-    if after == "than" and index + 2 < len(items) and items[index + 2].kind == "quantity" and low in {"more", "fewer", "less", "higher", "lower", "better", "worse"}:
+    if (
+        after == "than"
+        and index + 2 < len(items)
+        and items[index + 2].kind == "quantity"
+        and low in {"more", "fewer", "less", "higher", "lower", "better", "worse"}
+    ):
         return True
     if low in ("better", "worse") and before not in LINKING and {item.low for item in items} & WISHES:
         return True
@@ -80,21 +129,15 @@ def _families(scope: Scope, index: int) -> list[tuple[Fact, ...]]:
         found = _moving(scope, scope.bound[place])
         if found:
             return found
-    if not scope.own(index):
-        for wanted in (scope.items[index].segment + 1,):
-            # "Issues are down: 12 %": the size stands in the next segment
-            for place, facts in scope.bound.items():
-                if scope.items[place].segment == wanted and not any(measure.segment == segment for measure in scope.sentence.measures):
-                    found = _moving(scope, facts)
-                    if found:
-                        return found
-    measures = [measure for measure in _measures_near(scope, index)]
+    measures = _measures_near(scope, index)
     for pool in scope.pools(index):
         for concepts in measures:
-            found = _moving(scope, tuple(fact for fact in pool if fact.concepts & concepts and fact.aspect is not Aspect.SHARE), trends=True)
+            found = _moving(
+                scope, tuple(fact for fact in pool if fact.concepts & concepts and fact.aspect is not Aspect.SHARE), trends=True
+            )
             if found:
                 return _headlines(found)
-        if not measures or pool and pool[0].names:
+        if not measures or (pool and pool[0].names):
             own = _moving(scope, tuple(fact for fact in pool if fact.names), trends=True)
             if own:
                 return own
@@ -105,7 +148,8 @@ def _measures_near(scope: Scope, index: int) -> list[frozenset[str]]:
     """The measures of the word's own segment, nearest first and before rather than after; else those before it in the sentence."""
     segment = scope.items[index].segment
     own = [
-        measure for measure in scope.sentence.measures
+        measure
+        for measure in scope.sentence.measures
         if measure.segment == segment and not measure.first <= index <= measure.last and measure.concepts - lexicon.CHANGE_KEYS
     ]
     own.sort(key=lambda measure: (measure.first > index, abs(measure.first - index)))
@@ -123,9 +167,9 @@ def _moving(scope: Scope, facts: tuple[Fact, ...], *, trends: bool = False) -> l
     found = []
     for family in dict.fromkeys(fact.family for fact in facts):
         members = scope.facts.families.get(family, ())
-        if any(member.aspect in MOVES for member in members):
-            found.append(members)
-        elif trends and any(member.aspect is Aspect.STATE and _word(member) is not None for member in members):
+        if any(member.aspect in MOVES for member in members) or (
+            trends and any(member.aspect is Aspect.STATE and _word(member) is not None for member in members)
+        ):
             found.append(members)
     return found
 
@@ -133,7 +177,15 @@ def _moving(scope: Scope, facts: tuple[Fact, ...], *, trends: bool = False) -> l
 def _word(fact: Fact) -> float | None:
     """Read a trend told in a word: rising, falling, flat."""
     first = str(fact.value).split(" ")[0]
-    return 1.0 if first in lexicon.UP | lexicon.WORSE else -1.0 if first in lexicon.DOWN | lexicon.BETTER else 0.0 if first in lexicon.FLAT else None
+    return (
+        1.0
+        if first in lexicon.UP | lexicon.WORSE
+        else -1.0
+        if first in lexicon.DOWN | lexicon.BETTER
+        else 0.0
+        if first in lexicon.FLAT
+        else None
+    )
 
 
 def _move(facts: tuple[Fact, ...]) -> float:
@@ -173,7 +225,7 @@ def _said(moved: float, better: str | None) -> str:
 def _compared(scope: Scope, index: int, meaning: str) -> str | None:
     """Judge "A is higher than B": None where the word compares no two names."""
     items = scope.items
-    after = [item for item in items[index + 1 : index + 6]]
+    after = items[index + 1 : index + 6]
     than = next((place for place, item in enumerate(after) if item.low == "than"), None)
     if than is None or meaning not in ("up", "down"):
         return None
@@ -189,5 +241,9 @@ def _compared(scope: Scope, index: int, meaning: str) -> str | None:
                 right = fact.number > peer.number if meaning == "up" else fact.number < peer.number
                 if right:
                     scope.bound[index] = (fact, peer)
-                return "" if right else f"the Document has {fact.subject} at {fact.number:g} and {peer.subject} at {peer.number:g} ({fact.label})"
+                return (
+                    ""
+                    if right
+                    else f"the Document has {fact.subject} at {fact.number:g} and {peer.subject} at {peer.number:g} ({fact.label})"
+                )
     return "the Document does not let these two be compared"

@@ -3,16 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from everfix.narrative import lexicon, tokens
 from everfix.narrative.fact import Aspect
 from everfix.narrative.scope import Scope
 
-STATED = frozenset("is was are were remains remained still as ( , marked status verdict stays stayed now currently".split())
+STATED = frozenset(
+    [
+        "is",
+        "was",
+        "are",
+        "were",
+        "remains",
+        "remained",
+        "still",
+        "as",
+        "(",
+        ",",
+        "marked",
+        "status",
+        "verdict",
+        "stays",
+        "stayed",
+        "now",
+        "currently",
+    ]
+)
 AMOUNTS = frozenset({Aspect.CURRENT, Aspect.PREVIOUS, Aspect.CELL, Aspect.ROWS, Aspect.TOTAL})
 NO_CLAIM_AFTER = frozenset(
-    "longer more need doubt other else one matter further way later earlier less fewer comparison base question signs sign single new change suggests "
-    "indicates points to that here can could should would".split(),
+    [
+        "longer",
+        "more",
+        "need",
+        "doubt",
+        "other",
+        "else",
+        "one",
+        "matter",
+        "further",
+        "way",
+        "later",
+        "earlier",
+        "less",
+        "fewer",
+        "comparison",
+        "base",
+        "question",
+        "signs",
+        "sign",
+        "single",
+        "new",
+        "change",
+        "suggests",
+        "indicates",
+        "points",
+        "to",
+        "that",
+        "here",
+        "can",
+        "could",
+        "should",
+        "would",
+    ],
 )
 
 
@@ -51,7 +104,9 @@ def _unknown(scope: Scope) -> Iterator[tuple[str, str]]:
         opens = index == 0 or scope.items[index - 1].low in ('"', "(", ":", "–", ".")
         capital = item.text[0].isupper() and not opens
         inner = item.text[1:]
-        coded = any(letter.isdigit() or letter in "_/\\@:" for letter in inner) or (any(letter.isupper() for letter in inner) and not item.text.isupper())
+        coded = any(letter.isdigit() or letter in "_/\\@:" for letter in inner) or (
+            any(letter.isupper() for letter in inner) and not item.text.isupper()
+        )
         if capital or coded or (item.text[0].isdigit()):
             yield item.text, "this name does not stand in the Document"
 
@@ -60,7 +115,11 @@ def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
     """A name beside one from another column of the same table must share a row with it or with its other neighbour."""
     named = [str(item.value) for item in scope.items if item.kind == "name"]
     for place, name in enumerate(named):
-        beside = [other for other in (*named[max(place - 1, 0) : place], *named[place + 1 : place + 2]) if other != name and _siblings(scope, name, other)]
+        beside = [
+            other
+            for other in (*named[max(place - 1, 0) : place], *named[place + 1 : place + 2])
+            if other != name and _siblings(scope, name, other)
+        ]
         if beside and not any((name, other) in scope.facts.pairs for other in beside):
             yield name, f"the Document does not put it together with {beside[0]!r}"
 
@@ -92,7 +151,7 @@ def _called(scope: Scope) -> Iterator[tuple[str, str]]:
 def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
     """What addresses or prevents something is the row's first name: "fix addresses pattern", "pattern was addressed by fix"."""
     places = [index for index, item in enumerate(scope.items) if item.kind == "name"]
-    for one, other in zip(places[:-1], places[1:], strict=True):
+    for one, other in pairwise(places):
         between = {item.low for item in scope.items[one:other]}
         if not between & lexicon.ACTING:
             continue
@@ -111,7 +170,9 @@ def _states(scope: Scope) -> Iterator[tuple[str, str]]:
             columns[str(fact.value)] = columns.get(str(fact.value), frozenset()) | fact.concepts
     for index, state in scope.sentence.states:
         left = scope.sentence.around(index, -1, reach=1)
-        titled = any(m.first == index + len(tokens.lows(state)) and m.concepts & columns.get(state, frozenset()) for m in scope.sentence.measures)
+        titled = any(
+            m.first == index + len(tokens.lows(state)) and m.concepts & columns.get(state, frozenset()) for m in scope.sentence.measures
+        )
         if not (set(left) & STATED or titled) or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
             continue
         name = scope.own(index) or next(iter(scope.inherited(index)), "")
@@ -133,7 +194,9 @@ def _nothing(scope: Scope) -> Iterator[tuple[str, str]]:
             continue
         asked = near or scope.sentence.measures
         concepts = frozenset[str]().union(*(measure.concepts for measure in asked)) if asked else frozenset[str]()
-        zeros = [fact for pool in scope.pools(index) for fact in pool if fact.number == 0 and fact.aspect in AMOUNTS and fact.concepts & concepts]
+        zeros = [
+            fact for pool in scope.pools(index) for fact in pool if fact.number == 0 and fact.aspect in AMOUNTS and fact.concepts & concepts
+        ]
         counts = [fact for fact in scope.facts.whole if fact.aspect in (Aspect.CURRENT, Aspect.ROWS) and fact.number]
         if concepts and not zeros:
             yield item.text, "the Document counts some, or does not say"

@@ -60,14 +60,14 @@ def listing(parts: Sequence[str]) -> str:
 
 def article(text: str) -> str:
     """Return the text with "a" or "an" as its number is spoken: "an 8 % chance", "a 64 % chance"."""
-    head = text.split(" ")[0].rstrip("%").split(".")[0]
-    spoken_with_vowel = head.startswith("8") or head in ("11", "18") or (head.startswith(("11,", "18,")))
+    head = text.split(" ", maxsplit=1)[0].rstrip("%").split(".")[0]
+    spoken_with_vowel = head in ("11", "18") or head.startswith(("8", "11,", "18,"))
     return f"{'an' if spoken_with_vowel or text[:1].lower() in 'aeio' else 'a'} {text}"
 
 
 def lower(title: str) -> str:
     """Return a title as it stands inside a sentence: abbreviations keep their capitals."""
-    first = title.split(" ")[0]
+    first = title.split(" ", maxsplit=1)[0]
     return title if sum(letter.isupper() for letter in first) > 1 else title[:1].lower() + title[1:]
 
 

@@ -21,9 +21,12 @@ SHARES = frozenset({Unit.PERCENT, Unit.PROBABILITY})
 PLAIN = frozenset({Unit.COUNT, Unit.NUMBER, Unit.SCORE})
 MOVES = frozenset({Aspect.CHANGE, Aspect.DIFFERENCE})
 DIRECTIONS = lexicon.UP | lexicon.DOWN | lexicon.MORE | lexicon.FEWER | lexicon.LONGER
-EARLIER = frozenset("before previously earlier prior previous".split())
-ROLE_SKIP = lexicon.ABOUT | lexicon.UNDER | lexicon.OVER | frozenset("the a an just only still some least most than".split())
-RANKED = frozenset("rank ranked ranks # number place position priority".split())
+EARLIER = frozenset(["before", "previously", "earlier", "prior", "previous"])
+ROLE_SKIP = (
+    lexicon.ABOUT | lexicon.UNDER | lexicon.OVER | frozenset(["the", "a", "an", "just", "only", "still", "some", "least", "most", "than"])
+)
+NOUNS = frozenset(["drop", "fall", "rise", "increase", "decrease", "improvement", "gain", "decline", "reduction", "growth", "change"])
+RANKED = frozenset(["rank", "ranked", "ranks", "#", "number", "place", "position", "priority"])
 
 
 def bind(scope: Scope, index: int) -> str:
@@ -56,7 +59,9 @@ def _decide(scope: Scope, index: int, quantity: Quantity, role: str, pool: tuple
         return (), None
     slack = _slack(scope, index)
     for concepts in scope.measures(index):
-        eligible = [fact for fact in of_kind if fact.concepts & concepts and plays(scope, index, fact, role) and _headed(scope, index, fact)]
+        eligible = [
+            fact for fact in of_kind if fact.concepts & concepts and plays(scope, index, fact, role) and _headed(scope, index, fact)
+        ]
         if eligible:
             return tuple(fact for fact in eligible if fits(_sided(scope, index, quantity, fact), fact, slack)), eligible[0]
     fitting_kind = [fact for fact in of_kind if plays(scope, index, fact, role) and _headed(scope, index, fact)]
@@ -79,21 +84,20 @@ def _single(facts: Iterable[Fact]) -> bool:
 
 def kind(quantity: Quantity, fact: Fact, scope: Scope) -> bool:
     """Return whether a fact can be written as this kind of quantity."""
-    if fact.number is None:
-        return False
     match quantity.kind:
         case "percent" | "fraction":
-            return fact.unit in SHARES and fact.aspect is not Aspect.DIFFERENCE
+            able = fact.unit in SHARES and fact.aspect is not Aspect.DIFFERENCE
         case "points":
-            return fact.unit in SHARES and fact.aspect is Aspect.DIFFERENCE
+            able = fact.unit in SHARES and fact.aspect is Aspect.DIFFERENCE
         case "money":
-            return fact.unit is Unit.MONEY and quantity.currency == scope.facts.document.currency
+            able = fact.unit is Unit.MONEY and quantity.currency == scope.facts.document.currency
         case "duration":
-            return fact.unit in (Unit.SECONDS, Unit.DAYS)
+            able = fact.unit in (Unit.SECONDS, Unit.DAYS)
         case "ordinal":
-            return fact.aspect is Aspect.RANK
+            able = fact.aspect is Aspect.RANK
         case _:
-            return fact.unit in PLAIN or (fact.unit is Unit.PROBABILITY and quantity.step < 1)
+            able = fact.unit in PLAIN or (fact.unit is Unit.PROBABILITY and quantity.step < 1)
+    return able and fact.number is not None
 
 
 def fits(quantity: Quantity, fact: Fact, slack: str = "") -> bool:
@@ -124,7 +128,11 @@ def _slack(scope: Scope, index: int) -> str:
         return "about"
     if first in lexicon.OVER or (first == "than" and second in ("more", "greater", "higher")) or (first, second) == ("least", "at"):
         return "over"
-    if first in lexicon.UNDER or (first == "than" and second in ("less", "fewer", "lower")) or (first, second) in (("most", "at"), ("to", "up")):
+    if (
+        first in lexicon.UNDER
+        or (first == "than" and second in ("less", "fewer", "lower"))
+        or (first, second) in (("most", "at"), ("to", "up"))
+    ):
         return "under"
     if first in ("a", "just") and second in ("nearly", "almost", "under", "over"):
         return "over" if second == "over" else "under"
@@ -139,11 +147,11 @@ def _headed(scope: Scope, index: int, fact: Fact) -> bool:
     head = fact.names[0]
     if head == scope.carried:
         return True
-    for place, item in enumerate(scope.items):
-        if item.value == head and item.kind == "name" and item.segment <= segment:
-            if place < index or scope.sentence.around(place, -1, reach=1)[:1] in (["by"], ["from"], ["with"], ["to"], ["through"]):
-                return True
-    return False
+    return any(
+        place < index or bool(set(scope.sentence.around(place, -1, reach=1)) & {"by", "from", "with", "to", "through"})
+        for place, item in enumerate(scope.items)
+        if item.value == head and item.kind == "name" and item.segment <= segment
+    )
 
 
 def _role(scope: Scope, index: int, quantity: Quantity) -> str:
@@ -156,23 +164,21 @@ def _role(scope: Scope, index: int, quantity: Quantity) -> str:
             break
         right.append(item.low)
     words = scope.words(index)
-    if first in ("against", "versus", "vs") or (first in ("to", "with") and second == "compared") or (first == "of" and second == "instead"):
-        return "against"
+    sized = set(right[:1]) & (DIRECTIONS | {"better", "worse"})
+    against = first in ("against", "versus", "vs") or (second, first) in (("compared", "to"), ("compared", "with"), ("instead", "of"))
     if first == "from":
-        return "previous" if not right[:1] or words & DIRECTIONS or not _counts(scope, index) else "against"
-    if set(right[:1]) & (DIRECTIONS | {"better", "worse"}):
-        return "change"
-    if set(right[:5]) & EARLIER or first in EARLIER or (right[:1] == ["in"] and "previous" in right):
+        return "previous" if not right or words & DIRECTIONS or not _counts(scope, index) else "against"
+    if not sized and not against and (set(right[:5]) & EARLIER or first in EARLIER):
         return "previous"
-    if first in DIRECTIONS or second in DIRECTIONS and first in ("by", "another", "some", "of"):
-        return "change"
-    if first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE):
-        return "change"
-    if set(right[:2]) & {"drop", "fall", "rise", "increase", "decrease", "improvement", "gain", "decline", "reduction", "growth", "change"}:
-        return "change"
-    if first in lexicon.CURRENTLY:
-        return "current"
-    return "moved" if quantity.signed or words & {"change", "changed", "difference", "moved", "swing", "improvement", "improved"} else "plain"
+    after_direction = first in DIRECTIONS or (second in DIRECTIONS and first in ("by", "another", "some", "of"))
+    by = first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE)
+    roles = (
+        ("against", against),
+        ("change", sized or after_direction or by or set(right[:2]) & NOUNS),
+        ("current", first in lexicon.CURRENTLY),
+        ("moved", quantity.signed or words & {"change", "changed", "difference", "moved", "swing", "improvement", "improved"}),
+    )
+    return next((role for role, holds in roles if holds), "plain")
 
 
 def _counts(scope: Scope, index: int) -> bool:
@@ -195,34 +201,34 @@ def plays(scope: Scope, index: int, fact: Fact, role: str) -> bool:
     return _asked(scope, index, fact)
 
 
+CUES = {
+    Aspect.TOTAL: lexicon.WHOLE | {"all", "period", "days", "in"},
+    Aspect.MAXIMUM: lexicon.PEAKS,
+    Aspect.MINIMUM: lexicon.LOWS,
+    Aspect.MEAN: lexicon.AVERAGE,
+    Aspect.ZSCORE: lexicon.UNUSUAL,
+    Aspect.THRESHOLD: lexicon.LIMIT,
+    Aspect.PROJECTED: lexicon.PROJECTED,
+    Aspect.PERIOD: lexicon.PERIODS | {"days", "last", "past", "over", "these", "day"},
+}  # the words of which one must stand in a sentence that states such a fact
+
+
 def _asked(scope: Scope, index: int, fact: Fact) -> bool:
     words = scope.words()
     match fact.aspect:
-        case Aspect.TOTAL:
-            return bool(words & (lexicon.WHOLE | {"all", "period", "days", "in"}))
-        case Aspect.MAXIMUM:
-            return bool(words & lexicon.PEAKS)
-        case Aspect.MINIMUM:
-            return bool(words & lexicon.LOWS)
-        case Aspect.MEAN:
-            return bool(words & lexicon.AVERAGE) or bool({"a", "day"} <= scope.words(index))
-        case Aspect.ZSCORE:
-            return bool(words & lexicon.UNUSUAL)
-        case Aspect.THRESHOLD:
-            return bool(words & lexicon.LIMIT) or bool(fact.concepts & {"threshold"} and set(fact.label.lower().split()) & words)
-        case Aspect.PROJECTED:
-            return bool(words & lexicon.PROJECTED)
+        case Aspect.MEAN if {"a", "day"} <= scope.words(index):
+            return True
+        case Aspect.THRESHOLD if set(fact.label.lower().split()) & words:
+            return True
         case Aspect.HALF:
             return "half" in words and _half(scope, index, fact.rank)
         case Aspect.RANK:
-            left = scope.sentence.around(index, -1, skip=frozenset(["."]), reach=2)
-            return bool(set(left[:1]) & (RANKED | {"no"})) or getattr(scope.items[index].value, "kind", "") == "ordinal"
+            left = scope.sentence.around(index, -1, skip=frozenset(["."]), reach=1)
+            return bool(set(left) & (RANKED | {"no"})) or getattr(scope.items[index].value, "kind", "") == "ordinal"
         case Aspect.TOP_SHARE:
             return _top(scope) == fact.rank
-        case Aspect.PERIOD:
-            return bool(words & (lexicon.PERIODS | {"days", "last", "past", "over", "these", "day"}))
-        case _:
-            return True
+        case aspect:
+            return aspect not in CUES or bool(words & CUES[aspect])
 
 
 def _half(scope: Scope, index: int, half: int) -> bool:
@@ -252,12 +258,21 @@ def _special(scope: Scope, index: int, quantity: Quantity) -> tuple[Fact, ...] |
         cue = set(left) & {"last", "past", "previous", "over", "these", "preceding", "the"}
         earlier = bool(set(left) & {"previous", "preceding"})
         periods = tuple(fact for fact in periods if earlier == (fact.id == "period.previous_days"))
-        return periods if periods and cue and not scope.own(index) or (periods and set(left) & {"last", "past", "previous", "preceding"}) else None
+        return (
+            periods
+            if (periods and cue and not scope.own(index)) or (periods and set(left) & {"last", "past", "previous", "preceding"})
+            else None
+        )
     if quantity.kind != "plain":
         return None
     if left[:2] == ["of", "out"] and quantity.value == 100:
         return ()
-    if not quantity.written and 1970 <= quantity.value <= 2200 and left[:1] in (["in"], ["since"], ["during"]) and not _counts(scope, index):
+    if (
+        not quantity.written
+        and 1970 <= quantity.value <= 2200
+        and left[:1] in (["in"], ["since"], ["during"])
+        and not _counts(scope, index)
+    ):
         years = tuple(fact for fact in scope.periods() if isinstance(fact.value, str) and fact.value.startswith(f"{quantity.value:.0f}"))
         return years or None
     beside = {*left[:1], *scope.sentence.around(index, 1, reach=1)}
@@ -301,7 +316,18 @@ def _together(scope: Scope, index: int, quantity: Quantity) -> tuple[Fact, ...]:
             if len(parts) != len(names):
                 continue
             total = sum(part.number or 0 for part in parts)
-            whole = Fact(f"sum.{column}", "sum", parts[0].label, total, parts[0].unit, parts[0].section, parts[0].block, Aspect.TOTAL, concepts, "sum")
+            whole = Fact(
+                f"sum.{column}",
+                "sum",
+                parts[0].label,
+                total,
+                parts[0].unit,
+                parts[0].section,
+                parts[0].block,
+                Aspect.TOTAL,
+                concepts,
+                "sum",
+            )
             if fits(quantity, whole, slack):
                 return tuple(parts)
     return ()

@@ -1,4 +1,4 @@
-"""Ranks and superlatives bound to facts: largest, top, most, second, last must be the place that the Document gives the name beside them."""
+"""Ranks and superlatives bound to facts: largest, top, second, last must be the place that the Document gives the name beside them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,41 @@ from everfix.narrative.claims import Quantity
 from everfix.narrative.fact import Aspect, Fact
 from everfix.narrative.scope import Scope
 
-LINKING = frozenset("is was are were be been remains remained stays stayed ranks ranked rank comes came come has had as being".split())
-VERBS = frozenset("leads led heads headed tops lead".split())
+LINKING = frozenset(
+    [
+        "is",
+        "was",
+        "are",
+        "were",
+        "be",
+        "been",
+        "remains",
+        "remained",
+        "stays",
+        "stayed",
+        "ranks",
+        "ranked",
+        "rank",
+        "comes",
+        "came",
+        "come",
+        "has",
+        "had",
+        "as",
+        "being",
+    ]
+)
+VERBS = frozenset(["leads", "led", "heads", "headed", "tops", "lead"])
 ADVERBS = frozenset(["first", "second", "third"])
 CONCEPTS = {
-    "riskiest": {"risk_score"}, "likeliest": {"probability"}, "costliest": {"exposure", "cost", "exposure_avoided"}, "contributor": {"issues", "share"},
-    "source": {"issues", "share"}, "contributors": {"issues", "share"}, "busiest": {"issues"}, "likely": {"probability"},
+    "riskiest": {"risk_score"},
+    "likeliest": {"probability"},
+    "costliest": {"exposure", "cost", "exposure_avoided"},
+    "contributor": {"issues", "share"},
+    "source": {"issues", "share"},
+    "contributors": {"issues", "share"},
+    "busiest": {"issues"},
+    "likely": {"probability"},
 }
 
 
@@ -22,25 +51,22 @@ def claim(scope: Scope, index: int) -> int:
     low = item.low
     if isinstance(item.value, Quantity):
         return int(item.value.value) if item.value.kind == "ordinal" else 0
-    if item.kind != "word" or any(measure.first <= index <= measure.last and measure.last > measure.first for measure in scope.sentence.measures):
+    if item.kind != "word" or any(
+        measure.first <= index <= measure.last and measure.last > measure.first for measure in scope.sentence.measures
+    ):
         return 0
     before = scope.items[index - 1].low if index else ""
     after = scope.items[index + 1].low if index + 1 < len(scope.items) else ""
     if f"{before} {low}" in lexicon.NOT_A_RANK or f"{low} {after}" in lexicon.NOT_A_RANK or after == "half":
         return 0
-    if low in ("start", "starting", "begin", "beginning") and after == "with":
-        return 1
-    if low in lexicon.ORDINALS and low not in ("first",):
+    if low in lexicon.ORDINALS and low != "first":
         return lexicon.ORDINALS[low]
-    if low == "most" and after == "likely" and before not in LINKING | {"the"}:
-        return 0  # a guess at a cause, not a rank
     if low in lexicon.FIRST:
-        if before in lexicon.ORDINALS or before.endswith(("nd", "rd", "th")) and before[:-2].isdigit():
-            return 0  # "second largest": the ordinal speaks
-        return 1
-    if low == "followed" and after == "by":
-        return 0
-    return -1 if low in lexicon.LAST else 0
+        guess = low == "most" and after == "likely" and before not in LINKING | {"the"}  # at a cause
+        ordinal = before in lexicon.ORDINALS or (before.endswith(("nd", "rd", "th")) and before[:-2].isdigit())  # "second largest"
+        return 0 if guess or ordinal else 1
+    starts = low in ("start", "starting", "begin", "beginning") and after == "with"
+    return 1 if starts else -1 if low in lexicon.LAST else 0
 
 
 def bind(scope: Scope, index: int, rank: int) -> str:
@@ -80,9 +106,13 @@ def _name(scope: Scope, index: int) -> str:
     own_before = [name for place, name in named if place < index and items[place].segment == segment]
     own_after = [name for place, name in named if place > index and items[place].segment == segment]
     after = [name for place, name in named if place > index]
-    left = scope.sentence.around(index, -1, skip=frozenset("the a an by far clearly still again also its".split()), reach=1)
+    left = scope.sentence.around(
+        index, -1, skip=frozenset(["the", "a", "an", "by", "far", "clearly", "still", "again", "also", "its"]), reach=1
+    )
     backward = items[index].low in VERBS or bool(set(left) & LINKING) or (items[index].low in ADVERBS and not own_after)
-    order = (own_before, own_after, before, after) if backward or own_before and not own_after else (own_after, own_before, after[:1], before)
+    order = (
+        (own_before, own_after, before, after) if backward or (own_before and not own_after) else (own_after, own_before, after[:1], before)
+    )
     for group in order:
         if group:
             return group[-1] if group is own_before or group is before else group[0]

@@ -40,7 +40,7 @@ def write(document: Document, facts: Facts | None = None) -> Narrative:
     return Narrative(
         executive_summary=tuple(_summary(voice, story)),
         sections=story.paragraphs,
-        key_takeaways=tuple(_takeaways(voice, story)),
+        key_takeaways=tuple(_takeaways(story)),
         writer="rules",
         version="1",
     )
@@ -67,13 +67,13 @@ def _block(voice: Voice, section: Section, block: Figures | Table | Chart | Text
         case Figures():
             return figures.tell(voice, section, block)
         case Chart() if series.time_column(block.table, block.x) is not None:
-            return lines.tell(voice, section, block)
+            return lines.tell(voice, block)
         case Chart():
-            return tables.tell(voice, section, block.table)
+            return tables.tell(voice, block.table)
         case Table() if series.time_column(block) is not None:
-            return lines.tell(voice, section, block)
+            return lines.tell(voice, block)
         case Table():
-            return tables.tell(voice, section, block)
+            return tables.tell(voice, block)
         case _:
             return Told()
 
@@ -93,8 +93,18 @@ def _summary(voice: Voice, story: Story) -> list[str]:
         story.first("predictions_due", "predictions"),
         story.first("recommended_fixes", "recommendations"),
     ]
-    known = {"top_patterns", "patterns", "issues", "loops_prevented", "verifications", "coverage", "predictions_due", "predictions", "recommended_fixes",
-             "recommendations"}
+    known = {
+        "top_patterns",
+        "patterns",
+        "issues",
+        "loops_prevented",
+        "verifications",
+        "coverage",
+        "predictions_due",
+        "predictions",
+        "recommended_fixes",
+        "recommendations",
+    }
     others = [told.summary for section, told in story.told if section not in known and told.summary]
     second = [sentence for sentence in second if sentence]
     second += others[: max(0, 3 - len(second))]
@@ -104,8 +114,8 @@ def _summary(voice: Voice, story: Story) -> list[str]:
 def _opening(voice: Voice, story: Story) -> list[str]:
     """The first paragraph: the period, the headline figure, what else moved, or that nothing happened."""
     when = _period(voice)
-    figures_ = [figure for figure in story.headline]
-    if not figures_ or all(not figure.value for figure in figures_) and all(not figure.previous for figure in figures_):
+    figures_ = list(story.headline)
+    if not figures_ or (all(not figure.value for figure in figures_) and all(not figure.previous for figure in figures_)):
         return _quiet(voice, story, when)
     first = figures_[0]
     lead = voice.sentence(f"{when}, {prose.moved(voice, first, key='lead')}")
@@ -118,11 +128,17 @@ def _opening(voice: Voice, story: Story) -> list[str]:
     if good:
         sentences.append(voice.sentence("On the good side, " + prose.listing([prose.moved(voice, figure, key="good") for figure in good])))
     if bad:
-        sentences.append(voice.sentence(f"{'Against that' if good else 'Of concern'}, " + prose.listing([prose.moved(voice, one, key="bad") for one in bad])))
+        sentences.append(
+            voice.sentence(
+                f"{'Against that' if good else 'Of concern'}, " + prose.listing([prose.moved(voice, one, key="bad") for one in bad])
+            )
+        )
     if not good and not bad and len(figures_) > 1:
         sentences.append(voice.sentence(prose.listing([prose.moved(voice, figure, key="rest") for figure in figures_[1:3]])))
     if all(figure.previous is None for figure in figures_):
-        sentences.append("There is no previous period to compare with yet, so these figures show where things stand, not where they are heading.")
+        sentences.append(
+            "There is no previous period to compare with yet, so these figures show where things stand, not where they are heading."
+        )
     return sentences
 
 
@@ -136,15 +152,21 @@ def _quiet(voice: Voice, story: Story, when: str) -> list[str]:
     return [voice.sentence(f"This report covers {voice.document.workspace} {when}"), "It holds too little data to say more."]
 
 
-def _takeaways(voice: Voice, story: Story) -> list[str]:
+def _takeaways(story: Story) -> list[str]:
     found = list(dict.fromkeys(story.takeaways()))[:MOST]
     empty = not any(told.weight > 0 for _, told in story.told)
     zero = next((figure for figure in story.headline if figure.unit is Unit.COUNT and not figure.value), None) if empty else None
     if zero is not None:
         found.insert(0, f"There were no {prose.lower(zero.title)} in this period.")
     spare = [
-        "There is too little data in this period to draw conclusions." if empty else "Read the sections below for the figures behind this summary.",
-        "Connect a source or widen the period to give the next report something to work with." if empty else "Every number in this text stands in the report.",
-        "Figures will be compared as soon as a second period holds data." if empty else "The next report will show whether these movements last.",
+        "There is too little data in this period to draw conclusions."
+        if empty
+        else "Read the sections below for the figures behind this summary.",
+        "Connect a source or widen the period to give the next report something to work with."
+        if empty
+        else "Every number in this text stands in the report.",
+        "Figures will be compared as soon as a second period holds data."
+        if empty
+        else "The next report will show whether these movements last.",
     ]
     return found + spare[: max(0, LEAST - len(found))]

@@ -10,7 +10,9 @@ from everfix.narrative.claims import Day, Item, Sentence
 from everfix.narrative.fact import Fact
 from everfix.narrative.facts import Facts
 
-AHEAD = frozenset("with at after having from of as by for in on over during within up down given".split())
+AHEAD = frozenset(
+    ["with", "at", "after", "having", "from", "of", "as", "by", "for", "in", "on", "over", "during", "within", "up", "down", "given"]
+)
 OPEN = frozenset(["of", "all", "total", "overall", "workspace"])
 
 
@@ -42,7 +44,9 @@ class Scope:
         """Return the lower-case words of an item's segment, or of the whole sentence."""
         number = -1 if index is None else self.items[index].segment
         if number not in self._words:
-            self._words[number] = frozenset(item.low for item in self.items if item.kind in ("word", "mark") and number in (-1, item.segment))
+            self._words[number] = frozenset(
+                item.low for item in self.items if item.kind in ("word", "mark") and number in (-1, item.segment)
+            )
         return self._words[number]
 
     def own(self, index: int) -> str:
@@ -84,7 +88,12 @@ class Scope:
         own = self.own(index)
         states = tuple(fact for state in self._states(index) for fact in self.facts.by_name.get(state, ()))
         day_facts = tuple(
-            fact for day in self.days(index) if day.day is not None for iso, facts in self.facts.by_day.items() if day.means(iso) for fact in facts
+            fact
+            for day in self.days(index)
+            if day.day is not None
+            for iso, facts in self.facts.by_day.items()
+            if day.means(iso)
+            for fact in facts
         )
         if own:
             yield self.facts.by_name.get(own, ())

@@ -99,65 +99,132 @@ def collect(section: str, key: str, block: Chart | Table, collected: Collected) 
     base = f"{section}.{key}"
     for line in lines(table, x=x, split=split, series=series):
         name = collected.name(line.name, f"{base}.{series}") if line.name else ""
-        _line(base, section, key, line, (name,) if name else (), collected)
+        _line(section, key, line, (name,) if name else (), collected)
     if isinstance(block, Chart):
         if block.threshold is not None:
             unit = next((column.unit for column in table.columns if column.key in block.y), Unit.NUMBER)
             collected.phrase(block.threshold_label, "threshold")
-            collected.add(Fact(f"{base}.threshold", block.title, block.threshold_label or "threshold", block.threshold, unit, section, key,
-                               Aspect.THRESHOLD, frozenset({"threshold", *block.y}), f"{base}.threshold"))
+            collected.add(
+                Fact(
+                    f"{base}.threshold",
+                    block.title,
+                    block.threshold_label or "threshold",
+                    block.threshold,
+                    unit,
+                    section,
+                    key,
+                    Aspect.THRESHOLD,
+                    frozenset({"threshold", *block.y}),
+                    f"{base}.threshold",
+                )
+            )
         if split is not None:
-            _projected(base, section, key, block, collected)
+            _projected(section, key, block, collected)
 
 
-def _line(base: str, section: str, key: str, line: Line, names: tuple[str, ...], collected: Collected) -> None:
+def _line(section: str, key: str, line: Line, names: tuple[str, ...], collected: Collected) -> None:
     column = line.column
-    stem = f"{base}.{column.key}" + (f".{names[0]}" if names else "")
+    stem = f"{section}.{key}.{column.key}" + (f".{names[0]}" if names else "")
     concepts = frozenset({column.key})
 
-    def add(part: str, value: float, aspect: Aspect, unit: Unit = column.unit, when: str = "", family: str = stem, rank: int = 0) -> None:
-        collected.add(Fact(f"{stem}.{part}", line.name or column.title, column.title, value, unit, section, key, aspect, concepts, family,
-                           names=names, when=when, better=column.better, rank=rank))
+    def add(
+        part: str, value: float, aspect: Aspect, unit: Unit = column.unit, *, when: str = "", family: str = stem, rank: int = 0
+    ) -> None:
+        collected.add(
+            Fact(
+                f"{stem}.{part}",
+                line.name or column.title,
+                column.title,
+                value,
+                unit,
+                section,
+                key,
+                aspect,
+                concepts,
+                family,
+                names=names,
+                when=when,
+                better=column.better,
+                rank=rank,
+            )
+        )
 
     if len(line.values) > POINTS:
-        collected.bounds.append(f"{stem}: the last {POINTS} of {len(line.values):,} points are facts of their own; totals and extremes are of all")
+        collected.bounds.append(
+            f"{stem}: the last {POINTS} of {len(line.values):,} points are facts of their own; totals and extremes are of all"
+        )
     for day, value in list(zip(line.days, line.values, strict=True))[-POINTS:]:
         add(day, value, Aspect.CELL, when=day)
     if column.unit in ADDITIVE:
         add("total", line.total, Aspect.TOTAL)
     add("mean", statistics.fmean(line.values), Aspect.MEAN, Unit.NUMBER if column.unit is Unit.COUNT else column.unit)
-    for part, aspect, (day, value) in (("maximum", Aspect.MAXIMUM, line.peak), ("minimum", Aspect.MINIMUM, line.trough)):
-        for tied, other in zip(line.days, line.values, strict=True):
-            if other == value:
-                add(f"{part}.{tied}" if tied != day else part, value, aspect, when=tied)
-    scores = line.zscores()
-    for place, score in enumerate(scores):
-        if abs(score) >= 2 or place == len(scores) - 1 or abs(score) == max(abs(other) for other in scores):
-            add(f"z.{line.days[place]}", score, Aspect.ZSCORE, Unit.NUMBER, when=line.days[place])
-    halves = line.halves()
-    if halves is not None:
-        family = f"{stem}.halves"
-        add("half1", halves[0], Aspect.HALF, family=family, rank=1)
-        add("half2", halves[1], Aspect.HALF, family=family, rank=2)
-        if halves[0]:
-            add("halves.change", (halves[1] - halves[0]) / abs(halves[0]), Aspect.CHANGE, Unit.PERCENT, family=family)
-        add("halves.difference", halves[1] - halves[0], Aspect.DIFFERENCE, family=family)
+    for part, aspect, (_, value) in (("maximum", Aspect.MAXIMUM, line.peak), ("minimum", Aspect.MINIMUM, line.trough)):
+        for tied in [day for day, other in zip(line.days, line.values, strict=True) if other == value]:
+            add(f"{part}.{tied}", value, aspect, when=tied)
+    for place, score in _notable(line.zscores()):
+        add(f"z.{line.days[place]}", score, Aspect.ZSCORE, Unit.NUMBER, when=line.days[place])
+    first, second = line.halves() or (None, None)
+    if first is None or second is None:
+        return
+    family = f"{stem}.halves"
+    add("half1", first, Aspect.HALF, family=family, rank=1)
+    add("half2", second, Aspect.HALF, family=family, rank=2)
+    add("halves.difference", second - first, Aspect.DIFFERENCE, family=family)
+    if first:
+        add("halves.change", (second - first) / abs(first), Aspect.CHANGE, Unit.PERCENT, family=family)
 
 
-def _projected(base: str, section: str, key: str, chart: Chart, collected: Collected) -> None:
+def _notable(scores: Sequence[float]) -> list[tuple[int, float]]:
+    """The z-scores worth a fact: the last point's, the farthest, and all beyond 2."""
+    farthest = max((abs(score) for score in scores), default=0.0)
+    return [(place, score) for place, score in enumerate(scores) if abs(score) >= min(2.0, farthest) or place == len(scores) - 1]
+
+
+def _projected(section: str, key: str, chart: Chart, collected: Collected) -> None:
+    base = f"{section}.{key}"
     time = time_column(chart.table, chart.x)
     if time is None or chart.split is None:
         return
     ahead = [row for row in chart.table.rows if row[time] is not None and str(row[time])[:10] > chart.split[:10]]
     for index, column in enumerate(chart.table.columns):
-        values = [(str(row[time])[:10], float(row[index])) for row in ahead if isinstance(row[index], (int, float)) and not isinstance(row[index], bool)]
+        cells = [(str(row[time])[:10], row[index]) for row in ahead]
+        values = [(day, float(cell)) for day, cell in cells if isinstance(cell, (int, float)) and not isinstance(cell, bool)]
         if not values:
             continue
         stem, concepts = f"{base}.{column.key}.projected", frozenset({column.key, "projected"})
         for day, value in values[:POINTS]:
-            collected.add(Fact(f"{stem}.{day}", column.title, column.title, value, column.unit, section, key, Aspect.PROJECTED, concepts, stem, when=day))
-        collected.add(Fact(f"{stem}.last", column.title, column.title, values[-1][1], column.unit, section, key, Aspect.PROJECTED, concepts, stem,
-                           rank=1))
+            collected.add(
+                Fact(
+                    f"{stem}.{day}",
+                    column.title,
+                    column.title,
+                    value,
+                    column.unit,
+                    section,
+                    key,
+                    Aspect.PROJECTED,
+                    concepts,
+                    stem,
+                    when=day,
+                )
+            )
+        collected.add(
+            Fact(
+                f"{stem}.last",
+                column.title,
+                column.title,
+                values[-1][1],
+                column.unit,
+                section,
+                key,
+                Aspect.PROJECTED,
+                concepts,
+                stem,
+                rank=1,
+            )
+        )
         if column.unit in ADDITIVE:
             total = sum(value for _, value in values)
-            collected.add(Fact(f"{stem}.total", column.title, column.title, total, column.unit, section, key, Aspect.PROJECTED, concepts, stem))
+            collected.add(
+                Fact(f"{stem}.total", column.title, column.title, total, column.unit, section, key, Aspect.PROJECTED, concepts, stem)
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from everfix.documents.model import Cell, Column, Section, Table, Unit
+from everfix.documents.model import Cell, Column, Table, Unit
 from everfix.narrative import cells, lexicon, prose
 from everfix.narrative.prose import Voice
 from everfix.narrative.told import Told
@@ -44,7 +44,7 @@ class Rows:
         return len(self.table.rows) if self.table.total_rows is None else self.table.total_rows
 
 
-def tell(voice: Voice, section: Section, table: Table) -> Told:
+def tell(voice: Voice, table: Table) -> Told:
     """Return the paragraph of a table."""
     if not table.rows:
         return Told((table.empty,))
@@ -88,9 +88,13 @@ def _patterns(rows: Rows) -> Told:
     sentences += _top_share(rows, issues)
     sentences += _seen(rows, top)
     if rows.count > len(rows.table.rows):
-        sentences.append(voice.sentence(f"{voice.say(len(rows.table.rows), Unit.COUNT)} of {prose.counted(rows.count, rows.label.title)} are shown"))
+        sentences.append(
+            voice.sentence(f"{voice.say(len(rows.table.rows), Unit.COUNT)} of {prose.counted(rows.count, rows.label.title)} are shown")
+        )
     sentences += _states(rows)
-    summary = voice.sentence(f"what keeps coming back is led by {rows.name(top)}, with {_also(rows, top)}a {prose.lower(risk.title)} of {rows.show(top, risk)}")
+    summary = voice.sentence(
+        f"what keeps coming back is led by {rows.name(top)}, with {_also(rows, top)}a {prose.lower(risk.title)} of {rows.show(top, risk)}"
+    )
     return Told(tuple(sentences), summary, sentences[0], 8.0)
 
 
@@ -111,7 +115,11 @@ def _pattern(rows: Rows, row: Row) -> str:
         column = rows.column(key)
         if column is not None and rows.show(row, column):
             number = rows.number(row, column) or 0.0
-            parts.append(f"{prose.lower(column.title)} {rows.show(row, column)}" if column.unit is not Unit.COUNT else prose.counted(number, column.title))
+            parts.append(
+                f"{prose.lower(column.title)} {rows.show(row, column)}"
+                if column.unit is not Unit.COUNT
+                else prose.counted(number, column.title)
+            )
     return ", ".join(parts)
 
 
@@ -124,7 +132,9 @@ def _top_share(rows: Rows, column: Column | None) -> list[str]:
     if len(values) <= 4 or values[-1] < 0 or not sum(values):
         return []
     share = rows.voice.say(sum(values[:3]) / sum(values), Unit.PERCENT)
-    return [rows.voice.sentence(f"the three largest {prose.plural(rows.label.title)} hold {share} of the {prose.lower(column.title)} listed")]
+    return [
+        rows.voice.sentence(f"the three largest {prose.plural(rows.label.title)} hold {share} of the {prose.lower(column.title)} listed")
+    ]
 
 
 def _seen(rows: Rows, row: Row) -> list[str]:
@@ -163,9 +173,18 @@ def _prevented(rows: Rows) -> Told:
     total = sum(rows.number(row, prevented) or 0.0 for row in rows.table.rows)
     if prevented.unit in cells.ADDITIVE:
         followed = prose.counted(len(rows.table.rows), rows.label.title)
-        sum_ = voice.say(total, prevented.unit) if prevented.unit is Unit.MONEY else prose.amount(voice.say(total, prevented.unit), "recurrence")
-        sentences.append(voice.sentence(f"{followed} were followed up; together they prevented {sum_}"
-                                        if len(rows.table.rows) > 1 else f"{followed} was followed up"))
+        sum_ = (
+            voice.say(total, prevented.unit)
+            if prevented.unit is Unit.MONEY
+            else prose.amount(voice.say(total, prevented.unit), "recurrence")
+        )
+        sentences.append(
+            voice.sentence(
+                f"{followed} were followed up; together they prevented {sum_}"
+                if len(rows.table.rows) > 1
+                else f"{followed} was followed up"
+            )
+        )
     for row in order[:2]:
         told = f"{prose.quoted(rows.name(row))} prevented {prose.amount(rows.show(row, prevented), 'recurrence')}"
         if pattern is not None and rows.name(row, pattern) and rows.name(row, pattern) != rows.name(row):
@@ -198,7 +217,9 @@ def _fixes(rows: Rows) -> Told:
         sentences[0] = f"{sentences[0][:-1]}; its effort is {prose.lower(rows.show(order[0], effort))}."
     name = prose.quoted(rows.name(order[0]))
     gains = f", which is expected to prevent {_gain(rows, order[0], gain)}" if rows.show(order[0], gain) else ""
-    return Told(tuple(sentences), voice.sentence(f"the fix to make first is {name}{gains}"), voice.sentence(f"do this first: {name}{gains}"), 7.0)
+    return Told(
+        tuple(sentences), voice.sentence(f"the fix to make first is {name}{gains}"), voice.sentence(f"do this first: {name}{gains}"), 7.0
+    )
 
 
 def _gain(rows: Rows, row: Row, gain: Column | None) -> str:
@@ -207,7 +228,12 @@ def _gain(rows: Rows, row: Row, gain: Column | None) -> str:
 
 
 def _due(rows: Rows) -> Told:
-    voice, chance, window, trigger = rows.voice, rows.column("probability"), rows.column("window_days"), rows.column("likely_trigger", "trigger")
+    voice, chance, window, trigger = (
+        rows.voice,
+        rows.column("probability"),
+        rows.column("window_days"),
+        rows.column("likely_trigger", "trigger"),
+    )
     if chance is None:
         return _any(rows)
     order = _sorted(rows, chance)
@@ -229,7 +255,12 @@ def _due(rows: Rows) -> Told:
         told = [told[0], voice.sentence(prose.listing(told[1:]))]
     count = f"{prose.counted(rows.count, rows.label.title)} {'is' if rows.count == 1 else 'are'} listed as due"
     due = f"due next: {told[0][:-1]}"
-    return Told((voice.sentence(count), *told), voice.sentence(due), voice.sentence(f"watch {told[0][:-1].replace(' has ', ', which has ', 1)}"), 6.5)
+    return Told(
+        (voice.sentence(count), *told),
+        voice.sentence(due),
+        voice.sentence(f"watch {told[0][:-1].replace(' has ', ', which has ', 1)}"),
+        6.5,
+    )
 
 
 def _changes(rows: Rows) -> Told:
@@ -254,7 +285,9 @@ def _any(rows: Rows) -> Told:
     """Any other table: how many rows, and the largest of its main measure."""
     voice = rows.voice
     skip = cells.UNCOUNTED | lexicon.CHANGE_KEYS
-    numeric = [column for column in rows.table.columns if column.unit not in (Unit.TEXT, Unit.FLAG, *cells.TIMES) and column.key not in skip]
+    numeric = [
+        column for column in rows.table.columns if column.unit not in (Unit.TEXT, Unit.FLAG, *cells.TIMES) and column.key not in skip
+    ]
     noun = prose.plural(rows.label.title)
     count = f"the table lists {prose.counted(len(rows.table.rows), rows.label.title)}"
     if rows.count > len(rows.table.rows):
