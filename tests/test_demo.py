@@ -184,6 +184,15 @@ def test_a_fix_that_does_not_hold_looks_as_if_it_did_for_a_while() -> None:
     assert after < 0.35 * before
 
 
+def test_people_work_on_working_days() -> None:
+    for change in year(7).changes:
+        at = datetime.fromisoformat(change["occurred_at"])
+        assert at.weekday() < 5
+        assert 7 <= at.hour < 18
+        assert not timeline.holiday(at)
+    assert [change["occurred_at"] for change in year(7).changes] == sorted(change["occurred_at"] for change in year(7).changes)
+
+
 def test_severe_failures_are_answered_sooner() -> None:
     waits: dict[str, list[float]] = defaultdict(list)
     for event in year(7).events:

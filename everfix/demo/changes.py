@@ -94,7 +94,7 @@ def releases(seed: int, period: timeline.Period, service: company.Service) -> Re
         day = period.start + timedelta(days=number)
         chance = service.releases / 4.4 * (0.4 if day.weekday() == 4 else 1.0)
         moment = working_hour(random, day)
-        if day.weekday() >= 5 or random.random() >= chance or not period.start < moment < period.end:
+        if day.weekday() >= 5 or timeline.holiday(day) or random.random() >= chance or not period.start < moment < period.end:
             continue
         minor, patch = (minor + 1, 0) if random.random() < 0.3 else (minor, patch + 1)
         found.at.append(moment)
@@ -125,17 +125,17 @@ def others(seed: int, period: timeline.Period) -> list[dict[str, Any]]:
     made = []
     for number in range(period.hours // 24 + 1):
         at = working_hour(random, period.start + timedelta(days=number))
-        if at.weekday() >= 5 or random.random() > 0.6 or not period.start < at < period.end:
+        if at.weekday() >= 5 or timeline.holiday(at) or random.random() > 0.6 or not period.start < at < period.end:
             continue
-        service = random.choice(company.SERVICES)
+        flag = random.random() < 0.45
+        text = (
+            f"Flag {random.choice(FLAGS)} at {random.choice((1, 5, 10, 25, 50, 100))}% in {{service}}" if flag else random.choice(SETTINGS)
+        )
+        service = random.choice(company.SERVICES) if "{service}" in text else company.SERVICE["edge-gateway"]  # the cluster is Platform's
+        words = wording.Words(random, service=service.name, at=at, release=0, version="", drift=wording.Drift(seed))
+        words.values["service"] = service.name
         author = random.choice(company.TEAM[service.team].people)
-        if random.random() < 0.45:
-            title = f"Flag {random.choice(FLAGS)} at {random.choice((1, 5, 10, 25, 50, 100))}% in {service.name}"
-            made.append(change("flag", service.name, title, at, author=author))
-        else:
-            title = random.choice(SETTINGS).replace("{service}", service.name)
-            words = wording.Words(random, service=service.name, at=at, release=0, version="", drift=wording.Drift(seed))
-            made.append(change("config", service.name, words.fill(title), at, author=author))
+        made.append(change("flag" if flag else "config", service.name, words.fill(text), at, author=author))
     return made
 
 

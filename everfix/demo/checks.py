@@ -10,13 +10,13 @@ from everfix.demo.causes import Cause, Repair, Voice
 CAUSES = (
     Cause(
         "e2e-checkout-iframe", "check", "storefront-web", "p3", "The payment frame of the test shop loads after the test gives up", 4.0, 2.2, (
-            Voice("github_actions", 0.8, "e2e / checkout › pays by card ({chromium|firefox|webkit})", "Error: locator.click: Timeout 30000ms exceeded.\nCall log:\n  - waiting for frameLocator('iframe[name=\"psp\"]').getByRole('button', { name: 'Pay now' })", "TimeoutError", """Error: locator.click: Timeout 30000ms exceeded.
+            Voice("github_actions", 0.88, "e2e / checkout › pays by card ({chromium|firefox|webkit})", "Error: locator.click: Timeout 30000ms exceeded.\nCall log:\n  - waiting for frameLocator('iframe[name=\"psp\"]').getByRole('button', { name: 'Pay now' })", "TimeoutError", """Error: locator.click: Timeout 30000ms exceeded.
 Call log:
   - waiting for frameLocator('iframe[name="psp"]').getByRole('button', { name: 'Pay now' })
 
     at CheckoutPage.pay (/home/runner/work/storefront-web/storefront-web/e2e/pages/checkout.ts:{L61}:22)
     at /home/runner/work/storefront-web/storefront-web/e2e/checkout.spec.ts:{L34}:5"""),
-            Voice("github_actions", 0.2, "e2e / checkout › pays with a saved card ({chromium|firefox|webkit})", "Error: locator.click: Timeout 30000ms exceeded.", "TimeoutError", """Error: locator.click: Timeout 30000ms exceeded.
+            Voice("github_actions", 0.12, "e2e / checkout › pays with a saved card ({chromium|firefox|webkit})", "Error: locator.click: Timeout 30000ms exceeded.", "TimeoutError", """Error: locator.click: Timeout 30000ms exceeded.
     at CheckoutPage.pay (/home/runner/work/storefront-web/storefront-web/e2e/pages/checkout.ts:{L61}:22)
     at /home/runner/work/storefront-web/storefront-web/e2e/saved-card.spec.ts:{L27}:5"""),
         ), rhythm="office", repairs=(
@@ -35,14 +35,14 @@ Timeout:  30000ms exceeded
         ), rhythm="office", born=0.26, environment="ci"),
     Cause(
         "payments-it-port", "check", "payments", "p4", "Two integration tests start a mock on the same port when they share a machine", 2.7, 1.9, (
-            Voice("jenkins", 0.75, "payments-it » AcquirerFallbackIT.fallsBackAfterFiveSlowAnswers", "com.github.tomakehurst.wiremock.common.FatalStartupException: java.io.IOException: Failed to bind to 0.0.0.0/0.0.0.0:8089", "java.net.BindException", """com.github.tomakehurst.wiremock.common.FatalStartupException: java.lang.RuntimeException: java.io.IOException: Failed to bind to 0.0.0.0/0.0.0.0:8089
+            Voice("jenkins", 0.88, "payments-it » AcquirerFallbackIT.fallsBackAfterFiveSlowAnswers", "com.github.tomakehurst.wiremock.common.FatalStartupException: java.io.IOException: Failed to bind to 0.0.0.0/0.0.0.0:8089", "java.net.BindException", """com.github.tomakehurst.wiremock.common.FatalStartupException: java.lang.RuntimeException: java.io.IOException: Failed to bind to 0.0.0.0/0.0.0.0:8089
 	at com.github.tomakehurst.wiremock.WireMockServer.start(WireMockServer.java:159)
 	at example.fernhollow.payments.it.MockAcquirer.start(MockAcquirer.java:{L33})
 	at example.fernhollow.payments.it.AcquirerFallbackIT.setUp(AcquirerFallbackIT.java:{L41})
 Caused by: java.net.BindException: Address already in use
 	at java.base/sun.nio.ch.Net.bind0(Native Method)
 	... {21-44} more"""),
-            Voice("jenkins", 0.25, "payments-it » RefundIT.refundsPartially", "java.net.BindException: Address already in use (port 8089)", "java.net.BindException", """java.net.BindException: Address already in use
+            Voice("jenkins", 0.12, "payments-it » RefundIT.refundsPartially", "java.net.BindException: Address already in use (port 8089)", "java.net.BindException", """java.net.BindException: Address already in use
 	at java.base/sun.nio.ch.Net.bind0(Native Method)
 	at com.github.tomakehurst.wiremock.WireMockServer.start(WireMockServer.java:159)
 	at example.fernhollow.payments.it.MockAcquirer.start(MockAcquirer.java:{L33})
@@ -50,13 +50,13 @@ Caused by: java.net.BindException: Address already in use
         ), rhythm="office", repairs=(Repair(0.82, "Let the mock choose a free port", "code_fix", "low", True),), environment="ci"),
     Cause(
         "npm-mirror-resets", "check", "mobile-api", "p4", "The package mirror drops long downloads", 2.5, 3.2, (
-            Voice("github_actions", 0.7, "build / install dependencies", "npm error code ECONNRESET\nnpm error network request to https://npm.mirror.fernhollow.example/{typescript|next|@types%2fnode|sharp|esbuild} failed, reason: read ECONNRESET\nnpm error network This is a problem related to network connectivity.", "ECONNRESET"),
-            Voice("github_actions", 0.3, "build / install dependencies", "npm error code ETIMEDOUT\nnpm error errno ETIMEDOUT\nnpm error network request to https://npm.mirror.fernhollow.example/{typescript|next|@types%2fnode|sharp|esbuild} failed, reason: connect ETIMEDOUT {ip}:443", "ETIMEDOUT", service="storefront-web"),
+            Voice("github_actions", 0.88, "build / install dependencies", "npm error code ECONNRESET\nnpm error network request to https://npm.mirror.fernhollow.example/{typescript|next|@types%2fnode|sharp|esbuild} failed, reason: read ECONNRESET\nnpm error network This is a problem related to network connectivity.", "ECONNRESET"),
+            Voice("github_actions", 0.12, "build / install dependencies", "npm error code ETIMEDOUT\nnpm error errno ETIMEDOUT\nnpm error network request to https://npm.mirror.fernhollow.example/{typescript|next|@types%2fnode|sharp|esbuild} failed, reason: connect ETIMEDOUT {ip}:443", "ETIMEDOUT", service="storefront-web"),
         ), rhythm="office", born=0.14, grows=1.6, repairs=(Repair(0.95, "Cache node_modules by lock file", "config_change", "low", True),), environment="ci"),
     Cause(
         "image-pull-limit", "check", "pricing", "p4", "Base images are pulled without signing in", 1.9, 3.2, (
-            Voice("github_actions", 0.65, "build / docker build", "#5 ERROR: failed to do request: 429 Too Many Requests\ntoomanyrequests: You have reached your pull rate limit as an unauthenticated user", "toomanyrequests"),
-            Voice("github_actions", 0.35, "build / docker build", "failed to solve: golang:1.25-alpine: failed to resolve source metadata: toomanyrequests: You have reached your pull rate limit", "toomanyrequests", service="inventory"),
+            Voice("github_actions", 0.88, "build / docker build", "#5 ERROR: failed to do request: 429 Too Many Requests\ntoomanyrequests: You have reached your pull rate limit as an unauthenticated user", "toomanyrequests"),
+            Voice("github_actions", 0.12, "build / docker build", "failed to solve: golang:1.25-alpine: failed to resolve source metadata: toomanyrequests: You have reached your pull rate limit", "toomanyrequests", service="inventory"),
         ), rhythm="office", ends=0.6, repairs=(Repair(0.52, "Pull base images through our own cache", "config_change", "low", True),), environment="ci"),
     Cause(
         "inventory-data-race", "check", "inventory", "p3", "The reservation cache is read while it is refreshed", 2.6, 1.8, (
@@ -88,13 +88,13 @@ E   ValueError: day is out of range for month"""),
         ), rhythm="night", born=0.36, environment="warehouse"),
     Cause(
         "dbt-stale-events", "check", "warehouse-etl", "p3", "The click stream export stops when its token expires", 1.8, 2.2, (
-            Voice("dbt_cloud", 0.7, "ERROR STALE freshness of clickstream.page_views", "max_loaded_at {13-70} h ago, error_after 12 h", "source freshness"),
-            Voice("fivetran", 0.3, "Sync of clickstream failed: 401 token expired", "Connector clickstream_s3: ExpiredToken: The provided token has expired. Rows loaded: 0.", "ExpiredToken"),
+            Voice("dbt_cloud", 0.88, "ERROR STALE freshness of clickstream.page_views", "max_loaded_at {13-70} h ago, error_after 12 h", "source freshness"),
+            Voice("fivetran", 0.12, "Sync of clickstream failed: 401 token expired", "Connector clickstream_s3: ExpiredToken: The provided token has expired. Rows loaded: 0.", "ExpiredToken"),
         ), rhythm="night", born=0.6, grows=1.8, environment="warehouse"),
     Cause(
         "agent-disk-full", "check", "orders", "p3", "Old workspaces fill the build agents", 1.5, 3.0, (
-            Voice("jenkins", 0.6, "orders-build » package", "ERROR: Failed to write /var/jenkins/workspace/orders-build@{2-6}/target/orders-{version}.jar: No space left on device\nAgent: linux-{3|5|7|8}", "java.io.IOException"),
-            Voice("jenkins", 0.4, "checkout-build » unit tests", "java.io.IOException: No space left on device\n\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)\nAgent: linux-{3|5|7|8}", "java.io.IOException", service="checkout"),
+            Voice("jenkins", 0.88, "orders-build » package", "ERROR: Failed to write /var/jenkins/workspace/orders-build@{2-6}/target/orders-{version}.jar: No space left on device\nAgent: linux-{3|5|7|8}", "java.io.IOException"),
+            Voice("jenkins", 0.12, "checkout-build » unit tests", "java.io.IOException: No space left on device\n\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)\nAgent: linux-{3|5|7|8}", "java.io.IOException", service="checkout"),
         ), rhythm="office", grows=1.7, repairs=(Repair(0.4, "Delete workspaces older than three days", "process", "low", False, "Misses the Docker layers, which are most of it."),), environment="ci"),
     Cause(
         "gradle-metaspace", "check", "catalog-search", "p4", "The Gradle daemon keeps the class loaders of old builds", 2.0, 1.9, (
@@ -121,7 +121,7 @@ E   ValueError: day is out of range for month"""),
         ), rhythm="office", born=0.4, repairs=(Repair(0.74, "One plan at a time per workspace, and unlock on cancel", "process", "low", True),), environment="ci"),
     Cause(
         "arm-runner-lost", "check", "accounts", "p4", "The new ARM runners are withdrawn in the middle of a job", 4.2, 2.4, (
-            Voice("github_actions", 0.7, "build / image (linux/arm64)", "The self-hosted runner arm-{2-19} lost communication with the server. Verify the machine is running and has a healthy network connection.", "runner lost"),
-            Voice("github_actions", 0.3, "build / image (linux/arm64)", "The runner has received a shutdown signal. This can happen when the runner service is stopped, or a manually started runner is canceled.", "runner lost", service="inventory"),
+            Voice("github_actions", 0.88, "build / image (linux/arm64)", "The self-hosted runner arm-{2-19} lost communication with the server. Verify the machine is running and has a healthy network connection.", "runner lost"),
+            Voice("github_actions", 0.12, "build / image (linux/arm64)", "The runner has received a shutdown signal. This can happen when the runner service is stopped, or a manually started runner is canceled.", "runner lost", service="inventory"),
         ), rhythm="office", born=0.88, grows=1.5, environment="ci"),
 )

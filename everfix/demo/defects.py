@@ -10,31 +10,31 @@ from everfix.demo.causes import Cause, Repair, Voice
 CAUSES = (
     Cause(
         "basket-undefined-lines", "defect", "storefront-web", "p3", "A basket from an old tab has no lines", 3.4, 2.5, (
-            Voice("sentry", 0.72, "TypeError: Cannot read properties of undefined (reading 'lines')", "Cannot read properties of undefined (reading 'lines')", "TypeError", """TypeError: Cannot read properties of undefined (reading 'lines')
+            Voice("sentry", 0.88, "TypeError: Cannot read properties of undefined (reading 'lines')", "Cannot read properties of undefined (reading 'lines')", "TypeError", """TypeError: Cannot read properties of undefined (reading 'lines')
     at basketTotal (./src/features/basket/total.ts:{L31}:24)
     at BasketSummary (./src/features/basket/BasketSummary.tsx:{L58}:17)
     at renderWithHooks (./node_modules/react-dom/cjs/react-dom-client.production.js:3904:20)"""),
-            Voice("sentry", 0.2, "TypeError: undefined is not an object (evaluating 'e.basket.lines')", "undefined is not an object (evaluating 'e.basket.lines')", "TypeError", """TypeError: undefined is not an object (evaluating 'e.basket.lines')
+            Voice("sentry", 0.086, "TypeError: undefined is not an object (evaluating 'e.basket.lines')", "undefined is not an object (evaluating 'e.basket.lines')", "TypeError", """TypeError: undefined is not an object (evaluating 'e.basket.lines')
 basketTotal@./src/features/basket/total.ts:{L31}:24
 BasketSummary@./src/features/basket/BasketSummary.tsx:{L58}:17"""),
-            Voice("jira", 0.08, "Basket page stays white after coming back to an old tab", "Seen on {browser}. Reload helps. Happens when the tab was open since before the last release."),
+            Voice("jira", 0.034, "Basket page stays white after coming back to an old tab", "Seen on {browser}. Reload helps. Happens when the tab was open since before the last release."),
         ), repairs=(Repair(0.962, "Migrate stored baskets on read", "code_fix", "low", True, "total.ts reads baskets of schema 1 and 2."),)),
     Cause(
         "chunk-load-after-deploy", "defect", "storefront-web", "p4", "Old tabs ask for script chunks that the last deploy deleted", 3.2, 2.7, (
-            Voice("sentry", 0.6, "ChunkLoadError: Loading chunk {1200-9900} failed.", "Loading chunk {1200-9900} failed.\n(error: https://cdn.fernhollow.example/_next/static/chunks/{1200-9900}.{hex8}.js)", "ChunkLoadError", """ChunkLoadError: Loading chunk {1200-9900} failed.
+            Voice("sentry", 0.88, "ChunkLoadError: Loading chunk {1200-9900} failed.", "Loading chunk {1200-9900} failed.\n(error: https://cdn.fernhollow.example/_next/static/chunks/{1200-9900}.{hex8}.js)", "ChunkLoadError", """ChunkLoadError: Loading chunk {1200-9900} failed.
 (error: https://cdn.fernhollow.example/_next/static/chunks/{1200-9900}.{hex8}.js)
     at __webpack_require__.f.j (https://cdn.fernhollow.example/_next/static/chunks/webpack-{hex8}.js:1:{2000-9000})
     at Function.__webpack_require__.e (https://cdn.fernhollow.example/_next/static/chunks/webpack-{hex8}.js:1:{1000-1900})
     at loadRoute (https://cdn.fernhollow.example/_next/static/chunks/main-{hex8}.js:1:{10000-90000})"""),
-            Voice("sentry", 0.4, "TypeError: Failed to fetch dynamically imported module: https://cdn.fernhollow.example/assets/{checkout|account|recipe}-{hex8}.js", "Failed to fetch dynamically imported module", "TypeError"),
+            Voice("sentry", 0.12, "TypeError: Failed to fetch dynamically imported module: https://cdn.fernhollow.example/assets/{checkout|account|recipe}-{hex8}.js", "Failed to fetch dynamically imported module", "TypeError"),
         ), rhythm="office", born=0.05, repairs=(Repair(0.975, "Keep the chunks of the last five releases on the CDN", "config_change", "low", True),)),
     Cause(
         "voucher-rounding", "defect", "checkout", "p2", "Vouchers are rounded per line in the shop and per basket in checkout", 2.0, 1.9, (
-            Voice("sentry", 0.7, "TotalMismatchException: client total {20-190}.{10-99} differs from server total by 0.01", "basket {uuid}: client total differs from server total by 0.01 EUR, voucher {voucher}", "example.fernhollow.checkout.TotalMismatchException", """example.fernhollow.checkout.TotalMismatchException: client total differs from server total by 0.01
+            Voice("sentry", 0.88, "TotalMismatchException: client total {20-190}.{10-99} differs from server total by 0.01", "basket {uuid}: client total differs from server total by 0.01 EUR, voucher {voucher}", "example.fernhollow.checkout.TotalMismatchException", """example.fernhollow.checkout.TotalMismatchException: client total differs from server total by 0.01
 	at example.fernhollow.checkout.total.TotalGuard.verify(TotalGuard.java:{L66})
 	at example.fernhollow.checkout.CheckoutService.place(CheckoutService.java:{L142})
 	at example.fernhollow.checkout.api.CheckoutResource.place(CheckoutResource.java:{L71})""", wraps="jakarta.ws.rs.WebApplicationException: HTTP 409 Conflict"),
-            Voice("jira", 0.3, 'Cannot order with voucher {voucher}: "the price has changed"', "Customer from {city} tried {2-6} times. Basket with {2-5} half-price items. One cent off again, I believe we had this before.", "TotalMismatch"),
+            Voice("jira", 0.12, 'Cannot order with voucher {voucher}: "the price has changed"', "Customer from {city} tried {2-6} times. Basket with {2-5} half-price items. One cent off again, I believe we had this before.", "TotalMismatch"),
         ), born=0.18, repairs=(
             Repair(0.33, "Tolerate one cent in TotalGuard", "code_fix", "low", False, "Baskets with two vouchers are two cents off."),
             Repair(0.9, "One rounding function for shop and checkout", "code_fix", "medium", True, "Half-even per basket, shared as a package."),
@@ -56,13 +56,13 @@ BasketSummary@./src/features/basket/BasketSummary.tsx:{L58}:17"""),
         ), born=0.57, grows=1.9),
     Cause(
         "token-refresh-race", "defect", "accounts", "p2", "Two tabs refresh the same token and the second one logs the customer out", 2.2, 2.2, (
-            Voice("sentry", 0.8, "refresh token reuse detected for family {uuid}", "session: refresh token reuse detected (family {uuid}, {12-900} ms after rotation)", "session.ErrReuse", """session: refresh token reuse detected
+            Voice("sentry", 0.88, "refresh token reuse detected for family {uuid}", "session: refresh token reuse detected (family {uuid}, {12-900} ms after rotation)", "session.ErrReuse", """session: refresh token reuse detected
 goroutine {200-99000} [running]:
 fernhollow.example/accounts/internal/token.(*Rotator).Rotate(0x{hex12}, {0x{hex12}, 0x{hex12}})
 	/src/internal/token/rotate.go:{L93} +0x{hex3}
 fernhollow.example/accounts/internal/login.(*Handler).Refresh(0x{hex12})
 	/src/internal/login/refresh.go:{L47} +0x{hex3}"""),
-            Voice("jira", 0.2, "Customers are logged out at random", "{3-20} contacts this week, mostly people with several tabs ({browser}). Support tells them to log in again."),
+            Voice("jira", 0.12, "Customers are logged out at random", "{3-20} contacts this week, mostly people with several tabs ({browser}). Support tells them to log in again."),
         ), repairs=(
             Repair(0.26, "Lengthen the life of refresh tokens to 30 days", "config_change", "low", False),
             Repair(0.8, "Accept the previous refresh token for 20 s", "code_fix", "medium", True, "Grace period for the token that was just rotated."),
@@ -75,18 +75,18 @@ activerecord (8.0.2) lib/active_record/locking/optimistic.rb:108:in 'ActiveRecor
         ), rhythm="office"),
     Cause(
         "mail-subject-encoding", "defect", "notifications", "p3", "Names with other scripts break the subject line of one template", 2.1, 2.0, (
-            Voice("rollbar", 0.8, "UnicodeEncodeError: 'latin-1' codec can't encode character '\\u{0119|0161|03b1|0431|1f96c}' in position {9-31}", "'latin-1' codec can't encode characters in subject of template {order_moved|receipt|gift}", "UnicodeEncodeError", """Traceback (most recent call last):
+            Voice("rollbar", 0.88, "UnicodeEncodeError: 'latin-1' codec can't encode character '\\u{0119|0161|03b1|0431|1f96c}' in position {9-31}", "'latin-1' codec can't encode characters in subject of template {order_moved|receipt|gift}", "UnicodeEncodeError", """Traceback (most recent call last):
   File "/app/notify/worker.py", line {L118}, in handle
     message = render(template, order)
   File "/app/notify/mail/render.py", line {L57}, in render
     headers["Subject"] = subject.encode("latin-1")
 UnicodeEncodeError: 'latin-1' codec can't encode character in position {9-31}: ordinal not in range(256)""",
                   wraps="celery.exceptions.MaxRetriesExceededError: Can't retry notify.tasks.send[{uuid}]"),
-            Voice("jira", 0.2, "No confirmation mail for customers with Polish or Greek names", "{2-9} cases from {Gdańsk|Košice|Malmö}. The order itself is fine."),
+            Voice("jira", 0.12, "No confirmation mail for customers with Polish or Greek names", "{2-9} cases from {Gdańsk|Košice|Malmö}. The order itself is fine."),
         ), repairs=(Repair(0.7, "Use EmailMessage and UTF-8 headers", "code_fix", "low", True),)),
     Cause(
         "pricing-tier-index", "defect", "pricing", "p2", "A promotion without tiers panics the price list", 1.6, 3.0, (
-            Voice("sentry", 0.8, "panic: runtime error: index out of range [{0|1|2|3}] with length {0|1|2|3}", "runtime error: index out of range, promotion {voucher}, store {store}", "runtime.boundsError", """panic: runtime error: index out of range [{0|1|2|3}] with length {0|1|2|3}
+            Voice("sentry", 0.88, "panic: runtime error: index out of range [{0|1|2|3}] with length {0|1|2|3}", "runtime error: index out of range, promotion {voucher}, store {store}", "runtime.boundsError", """panic: runtime error: index out of range [{0|1|2|3}] with length {0|1|2|3}
 
 goroutine {200-99000} [running]:
 fernhollow.example/pricing/internal/promo.(*Tiers).At(...)
@@ -95,7 +95,7 @@ fernhollow.example/pricing/internal/promo.Apply({0x{hex12}, 0x{hex3}}, 0x{hex12}
 	/src/internal/promo/apply.go:{L77} +0x{hex3}
 fernhollow.example/pricing/internal/quote.(*Engine).Quote(0x{hex12})
 	/src/internal/quote/engine.go:{L129} +0x{hex3}"""),
-            Voice("pagerduty", 0.2, "pricing: {3-14} pods restarted in 5 min", "CrashLoopBackOff after publishing promotion {voucher}. Prices are served from cache.", "PodRestarts"),
+            Voice("pagerduty", 0.12, "pricing: {3-14} pods restarted in 5 min", "CrashLoopBackOff after publishing promotion {voucher}. Prices are served from cache.", "PodRestarts"),
         ), rhythm="office", born=0.45, repairs=(Repair(0.83, "Refuse promotions without tiers when they are published", "code_fix", "low", True),)),
     Cause(
         "recs-unknown-category", "defect", "recommendations", "p4", "New categories are missing from the encoder until the model is trained again", 2.2, 2.2, (

@@ -93,9 +93,9 @@ CAUSES = (
     Cause(
         "search-heap-pressure", "incident", "catalog-search", "p2", "Facet queries on long tails of attributes fill the heap of the search nodes",
         1.7, 2.4, (
-            Voice("opsgenie", 0.6, "catalog-search: circuit_breaking_exception on {search-data-0|search-data-1|search-data-2}",
+            Voice("opsgenie", 0.88, "catalog-search: circuit_breaking_exception on {search-data-0|search-data-1|search-data-2}",
                   "[parent] Data too large, data for [<http_request>] would be [{16100-16990}mb], which is larger than the limit of [15564mb]\nJVM heap {94-99}%, old GC {3-17} s. Search falls back to cached results.", "SearchCircuitBreaker"),
-            Voice("sentry", 0.4, "circuit_breaking_exception: [parent] Data too large", "[parent] Data too large, data for [<reduce_aggs>] would be [{16100-16990}mb], limit of [15564mb]",
+            Voice("sentry", 0.12, "circuit_breaking_exception: [parent] Data too large", "[parent] Data too large, data for [<reduce_aggs>] would be [{16100-16990}mb], limit of [15564mb]",
                   "org.elasticsearch.ElasticsearchStatusException", """org.elasticsearch.ElasticsearchStatusException: Elasticsearch exception [type=circuit_breaking_exception, reason=[parent] Data too large]
 	at org.elasticsearch.rest.BytesRestResponse.errorFromXContent(BytesRestResponse.java:181)
 	at example.fernhollow.search.facets.FacetQuery.run(FacetQuery.java:{L112})
@@ -112,9 +112,9 @@ CAUSES = (
     Cause(
         "recommendations-oom", "incident", "recommendations", "p3", "The model cache keeps every version it ever loaded",
         2.0, 1.7, (
-            Voice("datadog", 0.8, "Pod {pod} of recommendations OOMKilled (exit code 137)",
+            Voice("datadog", 0.88, "Pod {pod} of recommendations OOMKilled (exit code 137)",
                   "Container api in pod {pod} was killed: memory limit 6Gi, working set {5.91|5.96|5.99}Gi. Restarts in 24 h: {2-19}. Uptime before the kill: {9-70} h.", "OOMKilled"),
-            Voice("sentry", 0.2, "MemoryError while loading model {2026w12|2026w18|2026w25|2026w31|2026w40}", "cannot load ranker into cache ({9-31} models resident)", "MemoryError", """Traceback (most recent call last):
+            Voice("sentry", 0.12, "MemoryError while loading model {2026w12|2026w18|2026w25|2026w31|2026w40}", "cannot load ranker into cache ({9-31} models resident)", "MemoryError", """Traceback (most recent call last):
   File "/app/recs/serving/cache.py", line {L73}, in get
     model = self._load(version)
   File "/app/recs/serving/cache.py", line {L96}, in _load
@@ -128,9 +128,9 @@ MemoryError"""),
     Cause(
         "routing-matrix-oom", "incident", "delivery-routing", "p2", "Large waves build a dense distance matrix",
         1.6, 2.0, (
-            Voice("datadog", 0.55, "Pod {pod} of delivery-routing OOMKilled (exit code 137)",
+            Voice("datadog", 0.88, "Pod {pod} of delivery-routing OOMKilled (exit code 137)",
                   "Container worker in pod {pod} was killed: memory limit 12Gi. Wave {wave} had {11000-16000} stops. Waves not planned by 05:30 are driven by hand.", "OOMKilled"),
-            Voice("sentry", 0.45, "_ArrayMemoryError: Unable to allocate {2|3|4|5}.{1-9} GiB for an array", "wave {wave}: Unable to allocate array for {11000-16000} stops", "numpy._core._exceptions._ArrayMemoryError", MATRIX),
+            Voice("sentry", 0.12, "_ArrayMemoryError: Unable to allocate {2|3|4|5}.{1-9} GiB for an array", "wave {wave}: Unable to allocate array for {11000-16000} stops", "numpy._core._exceptions._ArrayMemoryError", MATRIX),
         ), rhythm="night", born=0.35, grows=2.6),
     Cause(
         "session-redis-failover", "incident", "accounts", "p1", "After a failover the session client keeps writing to the old primary",
@@ -142,30 +142,30 @@ MemoryError"""),
     Cause(
         "edge-rollout-503", "incident", "edge-gateway", "p2", "Pods are taken out of rotation after they stop answering, not before",
         1.9, 2.2, (
-            Voice("prometheus_alertmanager", 0.7, "EdgeUpstream5xx: {checkout|orders|pricing|mobile-api} above 2% for 3 min",
+            Voice("prometheus_alertmanager", 0.88, "EdgeUpstream5xx: {checkout|orders|pricing|mobile-api} above 2% for 3 min",
                   "upstream connect error or disconnect/reset before headers. reset reason: {connection termination|connection failure}. {120-4100} responses 503 during a rollout.", "EdgeUpstream5xx"),
-            Voice("pagerduty", 0.3, "503 spike at the edge while a deploy is running ({region})", "{120-4100} × 503 UC in {3-9} min, all during a rolling update. Recovers by itself.", "EdgeUpstream5xx"),
+            Voice("pagerduty", 0.12, "503 spike at the edge while a deploy is running ({region})", "{120-4100} × 503 UC in {3-9} min, all during a rolling update. Recovers by itself.", "EdgeUpstream5xx"),
         ), rhythm="office", repairs=(Repair(0.74, "preStop sleep of 15 s and readiness gate on all services", "config_change", "low", True, "Endpoints leave the load balancer before the process stops."),)),
     Cause(
         "ledger-wal-disk", "incident", "ledger", "p2", "A forgotten replication slot keeps the write-ahead log",
         0.9, 2.0, (
-            Voice("prometheus_alertmanager", 0.8, "Disk of ledger-db-{0|1} predicted full in {2-9} h", "/var/lib/postgresql {86-97}% used, pg_wal {140-410} GiB. Slot bi_extract inactive for {2-30} d retains the log.", "DiskWillFill"),
-            Voice("opsgenie", 0.2, 'ledger-db-{0|1}: PANIC could not write to file "pg_wal/xlogtemp.{100-9999}": No space left on device', "Database shut down. Postings queue up in Kafka. Failover to ledger-db-1 started {clock}.", "PANIC"),
+            Voice("prometheus_alertmanager", 0.88, "Disk of ledger-db-{0|1} predicted full in {2-9} h", "/var/lib/postgresql {86-97}% used, pg_wal {140-410} GiB. Slot bi_extract inactive for {2-30} d retains the log.", "DiskWillFill"),
+            Voice("opsgenie", 0.12, 'ledger-db-{0|1}: PANIC could not write to file "pg_wal/xlogtemp.{100-9999}": No space left on device', "Database shut down. Postings queue up in Kafka. Failover to ledger-db-1 started {clock}.", "PANIC"),
         ), rhythm="flat", born=0.5, grows=1.6, repairs=(Repair(0.88, "Drop the slot bi_extract and cap max_slot_wal_keep_size", "config_change", "low", True),)),
     Cause(
         "image-cert-renewal", "incident", "edge-gateway", "p2", "The certificate of the image host is renewed by hand",
         0.35, 2.4, (
-            Voice("opsgenie", 0.65, "TLS certificate of img.fernhollow.example expires in {1-6} days", "Issuer R11, serial {hex12}. cert-manager: Failed to renew: ACME order {hex8} is invalid (dns-01 propagation).", "CertExpiresSoon"),
-            Voice("datadog", 0.35, "Synthetic check img.fernhollow.example failed from {region}: certificate has expired", "SSL error: certificate verify failed: certificate has expired ({0-40} min ago)", "certificate has expired"),
+            Voice("opsgenie", 0.88, "TLS certificate of img.fernhollow.example expires in {1-6} days", "Issuer R11, serial {hex12}. cert-manager: Failed to renew: ACME order {hex8} is invalid (dns-01 propagation).", "CertExpiresSoon"),
+            Voice("datadog", 0.12, "Synthetic check img.fernhollow.example failed from {region}: certificate has expired", "SSL error: certificate verify failed: certificate has expired ({0-40} min ago)", "certificate has expired"),
         ), rhythm="flat"),
     Cause(
         "cluster-dns-drops", "incident", "mobile-api", "p2", "Five-second pauses: the node's connection table drops parallel DNS questions",
         1.9, 2.8, (
-            Voice("sentry", 0.65, "Error: getaddrinfo EAI_AGAIN {orders|pricing|accounts|inventory}.svc.cluster.local", "getaddrinfo EAI_AGAIN while calling {GET|POST} /internal/{orders|prices|me|stock} from {pod}", "EAI_AGAIN", """Error: getaddrinfo EAI_AGAIN {orders|pricing|accounts|inventory}.svc.cluster.local
+            Voice("sentry", 0.88, "Error: getaddrinfo EAI_AGAIN {orders|pricing|accounts|inventory}.svc.cluster.local", "getaddrinfo EAI_AGAIN while calling {GET|POST} /internal/{orders|prices|me|stock} from {pod}", "EAI_AGAIN", """Error: getaddrinfo EAI_AGAIN {orders|pricing|accounts|inventory}.svc.cluster.local
     at GetAddrInfoReqWrap.onlookupall [as oncomplete] (node:dns:122:26)
     at async UpstreamPool.request (/srv/mobile-api/dist/upstream/pool.js:{L88}:22)
     at async homeFeed (/srv/mobile-api/dist/routes/home.js:{L41}:18)"""),
-            Voice("prometheus_alertmanager", 0.35, "CoreDNSLatencyHigh: p99 above 4 s on node {node}", "conntrack table of {node} {93-99}% full; insert_failed rising. Affected namespaces: shop, supply.", "CoreDNSLatencyHigh"),
+            Voice("prometheus_alertmanager", 0.12, "CoreDNSLatencyHigh: p99 above 4 s on node {node}", "conntrack table of {node} {93-99}% full; insert_failed rising. Affected namespaces: shop, supply.", "CoreDNSLatencyHigh"),
         ), born=0.28, repairs=(
             Repair(0.5, "Raise nf_conntrack_max on all nodes", "config_change", "low", False, "Doubled the table; the race itself is still there."),
             Repair(0.82, "Run a node-local DNS cache", "config_change", "medium", True, "Questions no longer cross conntrack."),
@@ -199,8 +199,8 @@ routing.geocode.client.GeocodeQuotaError: retry after {20-60} s"""),
     Cause(
         "sms-provider-rejects", "incident", "notifications", "p3", "The SMS provider refuses our sender name in some countries",
         1.3, 2.2, (
-            Voice("datadog", 0.6, "SMS delivery rate to {+31|+32|+46|+43|+351} below 80%", "{120-900} of {1200-4000} messages rejected with code 30034 (sender id not registered)", "SmsDeliveryRate"),
-            Voice("rollbar", 0.4, "SmsRejected: 30034 sender id not registered for {NL|BE|SE|AT|PT}", "delivery code {order} not sent to {+31|+32|+46|+43|+351}*******{10-99}", "SmsRejected", """Traceback (most recent call last):
+            Voice("datadog", 0.88, "SMS delivery rate to {+31|+32|+46|+43|+351} below 80%", "{120-900} of {1200-4000} messages rejected with code 30034 (sender id not registered)", "SmsDeliveryRate"),
+            Voice("rollbar", 0.12, "SmsRejected: 30034 sender id not registered for {NL|BE|SE|AT|PT}", "delivery code {order} not sent to {+31|+32|+46|+43|+351}*******{10-99}", "SmsRejected", """Traceback (most recent call last):
   File "/app/notify/channels/sms.py", line {L52}, in send
     self._check(reply)
   File "/app/notify/channels/sms.py", line {L71}, in _check
@@ -210,8 +210,8 @@ notify.channels.sms.SmsRejected: 30034 sender id not registered"""),
     Cause(
         "orders-poison-message", "incident", "orders", "p2", "An order without a slot stops its partition until somebody skips it",
         1.6, 2.6, (
-            Voice("prometheus_alertmanager", 0.55, "Dead letters on orders.fulfilment.dlq: {12-480} in 15 min", "Consumer orders-fulfilment retries offset {100000-999999} of partition {0-23} without end.", "DeadLetters"),
-            Voice("sentry", 0.45, "IllegalArgumentException: slot must not be null", "cannot plan order {order}: slot must not be null", "java.lang.IllegalArgumentException", """org.springframework.kafka.listener.ListenerExecutionFailedException: Listener method could not be invoked with the incoming message
+            Voice("prometheus_alertmanager", 0.88, "Dead letters on orders.fulfilment.dlq: {12-480} in 15 min", "Consumer orders-fulfilment retries offset {100000-999999} of partition {0-23} without end.", "DeadLetters"),
+            Voice("sentry", 0.12, "IllegalArgumentException: slot must not be null", "cannot plan order {order}: slot must not be null", "java.lang.IllegalArgumentException", """org.springframework.kafka.listener.ListenerExecutionFailedException: Listener method could not be invoked with the incoming message
 	at org.springframework.kafka.listener.adapter.MessagingMessageListenerAdapter.invokeHandler(MessagingMessageListenerAdapter.java:417)
 Caused by: java.lang.IllegalArgumentException: slot must not be null
 	at example.fernhollow.orders.fulfilment.Planner.plan(Planner.java:{L97})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -299,23 +301,32 @@ SAYS = (
 )
 
 
-def one(random: Random) -> Oneoff:
-    """Make up a failure that stands alone."""
-    draw = random.random()
-    if draw < 0.3:
-        service, title, body = random.choice(TICKETS)
-        return Oneoff(service, random.choice(("p3", "p4", "p4")), "production", Voice("jira", 1.0, title, body))
-    if draw < 0.4:
-        service, title, body = random.choice(PAGES)
-        source = random.choice(("pagerduty", "opsgenie", "datadog"))
-        return Oneoff(service, random.choice(("p2", "p3", "p3", "p4")), "production", Voice(source, 1.0, title, body))
-    if draw < 0.66:
-        source, title, body, error = random.choice(SLIPS)
-        service = "warehouse-etl" if source == "dbt_cloud" else random.choice(company.SERVICES).name
-        words = _words(random)
-        voice = Voice(source, 1.0, _said(title, words), _said(body, words), error)
-        return Oneoff(service, random.choice(("p3", "p4", "p4")), "warehouse" if source == "dbt_cloud" else "ci", voice)
-    return _crash(random)
+def several(random: Random, count: int) -> Iterator[Oneoff]:
+    """Make up failures that stand alone; a ticket or page is told a few times at most, or it would be a pattern."""
+    most = max(3, count // 200)
+    told: Counter[str] = Counter()
+    for _ in range(count):
+        draw = random.random()
+        found = _crash(random)
+        if draw < 0.3:
+            service, title, body = random.choice(TICKETS)
+            found = Oneoff(service, random.choice(("p3", "p4", "p4")), "production", Voice("jira", 1.0, title, body))
+        elif draw < 0.4:
+            service, title, body = random.choice(PAGES)
+            source = random.choice(("pagerduty", "opsgenie", "datadog"))
+            found = Oneoff(service, random.choice(("p2", "p3", "p3", "p4")), "production", Voice(source, 1.0, title, body))
+        elif draw < 0.66:
+            found = _slip(random)
+        told[found.voice.title] += 1
+        yield found if told[found.voice.title] <= most else _crash(random)
+
+
+def _slip(random: Random) -> Oneoff:
+    source, title, body, error = random.choice(SLIPS)
+    service = "warehouse-etl" if source == "dbt_cloud" else random.choice(company.SERVICES).name
+    words = _words(random)
+    voice = Voice(source, 1.0, _said(title, words), _said(body, words), error)
+    return Oneoff(service, random.choice(("p3", "p4", "p4")), "warehouse" if source == "dbt_cloud" else "ci", voice)
 
 
 def _words(random: Random) -> dict[str, str]:

@@ -121,8 +121,7 @@ def _oneoffs(seed: int, period: timeline.Period) -> Iterator[Failure]:
     random = wording.stream(seed, "noise")
     pace = timeline.rhythm(period, "office") + timeline.rhythm(period, "flat")
     hours = random.choices(range(period.hours), weights=pace.tolist(), k=round(ONEOFFS_PER_WEEK * period.hours / 168))
-    for number, hour in enumerate(hours):
-        found = noise.one(random)
+    for number, (hour, found) in enumerate(zip(hours, noise.several(random, len(hours)), strict=True)):
         at = period.start + timedelta(hours=hour, seconds=random.randint(0, 3_599))
         yield Failure(at, f"~{number:06}", found.service, found.severity, found.environment, found.voice, None)
 
@@ -216,8 +215,7 @@ def _changes(
         made.extend(changes.deploys(seed, service, released[service.name]))
     repairs: list[tuple[Cause, Repair, dict[str, Any], str]] = []
     for cause in planted.CAUSES:
-        for number, repair in enumerate(cause.repairs):
-            at = period.at(repair.at).replace(microsecond=0)
+        for number, (repair, at) in enumerate(zip(cause.repairs, timeline.claims(period, cause), strict=True)):
             example = next(
                 (event["external_id"] for failure, event in reversed(told) if failure.cause == cause.key and failure.at <= at), None
             )

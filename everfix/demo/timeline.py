@@ -44,10 +44,10 @@ def rhythm(period: Period, name: Rhythm) -> Hours:
     weekday = np.array([date.weekday() for date in days])[day]
     number = np.array([date.day for date in days])[day]
     month = np.array([date.month for date in days])[day]
-    holiday = ((month == 12) & (number >= 24) & (number <= 26)) | ((month == 1) & (number == 1))
+    closed = ((month == 12) & (number >= 24) & (number <= 26)) | ((month == 1) & (number == 1))
     if name == "office":
         factor = (
-            np.where((weekday < 5) & (hour >= 7) & (hour < 18), 1.0, 0.1) * np.where(weekday >= 5, 0.4, 1.0) * np.where(holiday, 0.2, 1.0)
+            np.where((weekday < 5) & (hour >= 7) & (hour < 18), 1.0, 0.1) * np.where(weekday >= 5, 0.4, 1.0) * np.where(closed, 0.2, 1.0)
         )
     elif name == "load":  # people order groceries in the evening, and most on Sunday
         curve = np.array([0.25] * 6 + [0.5, 0.8, 1.0, 1.0, 1.1, 1.2, 1.1, 1.0, 1.0, 1.2, 1.5, 1.9, 2.1, 2.0, 1.6, 1.1, 0.7, 0.4])
@@ -61,6 +61,24 @@ def rhythm(period: Period, name: Rhythm) -> Hours:
     return np.asarray(factor / factor.mean(), dtype=np.float64)
 
 
+def holiday(day: datetime) -> bool:
+    """Tell whether nobody works: Christmas and New Year's Day."""
+    return (day.month, day.day) in {(12, 24), (12, 25), (12, 26), (1, 1)}
+
+
+def claims(period: Period, cause: Cause) -> list[datetime]:
+    """When each of the cause's fixes is claimed: in working hours of the first working day from its share of the period."""
+    found = []
+    for number, repair in enumerate(cause.repairs):
+        at = period.at(repair.at).replace(second=0, microsecond=0)
+        if at.hour >= 17:
+            at += timedelta(days=1)
+        while at.weekday() >= 5 or holiday(at):
+            at += timedelta(days=1)
+        found.append(min(at.replace(hour=9 + (len(repair.title) + number) % 7, minute=len(cause.key) * 7 % 60), period.end))
+    return found
+
+
 def life(period: Period, cause: Cause, born: datetime | None, random: Random) -> Hours:
     """How alive the cause is in each hour: born, growing or shrinking, gone by itself, quieted or ended by its fixes."""
     share = (np.arange(period.hours) + 0.5) / period.hours
@@ -70,8 +88,8 @@ def life(period: Period, cause: Cause, born: datetime | None, random: Random) ->
     alive[share < begin] = 0.0
     fading = 0.04  # of the period: nothing stops from one day to the next
     alive *= np.clip((cause.ends + fading - share) / fading, 0.0, 1.0)
-    for repair in cause.repairs:
-        since = share - repair.at
+    for repair, claimed in zip(cause.repairs, claims(period, cause), strict=True):
+        since = share - (claimed - period.start).total_seconds() / 3600 / period.hours
         straggling = (since > 0) & (since * period.hours < STRAGGLER_HOURS)
         if repair.holds:
             alive[since > 0] *= straggling[since > 0] * 0.5

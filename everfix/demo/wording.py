@@ -13,7 +13,7 @@ from everfix.demo import company
 FRESH = {"hex3", "hex12"}  # addresses and offsets: a new one each time
 SLOT = re.compile(r"\{([^{}\n]+)\}")
 RANGE = re.compile(r"(\d+)-(\d+)")
-LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes uses for names of pods
+LETTERS, REPLICAS = "bcdfghjklmnpqrstvwxz2456789", "456789bcdf"  # what Kubernetes makes names of pods from
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -98,7 +98,7 @@ MAKERS: dict[str, Callable[[Words], str]] = {
     "hex8": lambda words: hexes(words.random, 8),
     "trace": lambda words: hexes(words.random, 32),
     "hex12": lambda words: f"c{hexes(words.random, 9)}",
-    "pod": lambda words: f"{words.service}-{hexes(words.random, 9)}-{letters(words.random, 5)}",
+    "pod": lambda words: f"{words.service}-{letters(words.random, 9, REPLICAS)}-{letters(words.random, 5)}",
     "node": lambda words: f"ip-10-{words.random.randint(0, 63)}-{words.random.randint(0, 255)}-{words.random.randint(4, 250)}",
     "ip": lambda words: f"10.{words.random.randint(0, 63)}.{words.random.randint(0, 255)}.{words.random.randint(4, 250)}",
     "region": lambda words: words.random.choice(company.REGIONS),
