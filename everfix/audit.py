@@ -13,7 +13,7 @@ from sqlalchemy import Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import clock
-from everfix.core.db import Base, Json, WorkspaceRow, lock
+from everfix.core.db import Base, Json, WorkspaceRow, lock, mine
 
 GENESIS = "0" * 64
 
@@ -75,7 +75,7 @@ class Entry(WorkspaceRow, Base):
 def record(db: Session, by: Actor, action: Action, target_kind: str = "", target_id: UUID | None = None, details: Json | None = None) -> None:
     """Write one entry at the end of the workspace's chain; call it last in a transaction, since it holds the chain's lock."""
     lock(db, "audit")
-    last = db.execute(select(Entry.number, Entry.hash).order_by(Entry.number.desc()).limit(1)).one_or_none()
+    last = db.execute(select(Entry.number, Entry.hash).where(mine(Entry)).order_by(Entry.number.desc()).limit(1)).one_or_none()
     entry = Entry(
         number=(last.number if last else 0) + 1,
         at=clock.now(),
@@ -117,7 +117,7 @@ def digest(entry: Entry) -> str:
 def broken(db: Session) -> int | None:
     """Return the number of the first entry that does not fit the chain, or None when the log is whole."""
     previous, expected = GENESIS, 1
-    for entry in db.execute(select(Entry).order_by(Entry.number).execution_options(yield_per=1000)).scalars():
+    for entry in db.execute(select(Entry).where(mine(Entry)).order_by(Entry.number).execution_options(yield_per=1000)).scalars():
         if entry.number != expected or entry.previous_hash != previous or entry.hash != digest(entry):
             return expected
         previous, expected = entry.hash, expected + 1

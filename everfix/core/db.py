@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import DateTime, Engine, ForeignKeyConstraint, MetaData, Text, create_engine, event, func, make_url, text
+from sqlalchemy import ColumnElement, DateTime, Engine, ForeignKeyConstraint, MetaData, Text, create_engine, event, func, make_url, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
 
@@ -116,6 +116,11 @@ def current(db: Session) -> UUID:
     if value is None:
         raise LookupError("this transaction belongs to no workspace")
     return UUID(str(value))
+
+
+def mine(table: type[WorkspaceRow]) -> ColumnElement[bool]:
+    """Return the condition that a row is of this transaction's workspace: for what also runs as an owner whom no policy binds (a superuser)."""
+    return table.workspace_id == text(CURRENT)
 
 
 def lock(db: Session, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
-from everfix.core.db import enter
+from everfix.core.db import enter, mine
 from everfix.errors import NotFound
 from everfix.identity import tokens
 from everfix.identity.members import Member
@@ -23,7 +23,7 @@ def sign_in_link(db: Session, email: str | None = None, workspace_slug: str | No
         if workspace_slug is not None and workspace.slug != workspace_slug:
             continue
         enter(db, workspace.id)
-        query = select(User).join(Member, Member.user_id == User.id).where(Member.status == "active", Member.workspace_id == workspace.id)
+        query = select(User).join(Member, Member.user_id == User.id).where(Member.status == "active", mine(Member))
         if email is not None:
             query = query.where(User.email == email.strip().lower())
         strongest = case({role.value: role.rank for role in Role}, value=Member.role).desc()

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import clock, crypto, ids
-from everfix.core.db import Base, WorkspaceRow, created, enter, refers
+from everfix.core.db import Base, WorkspaceRow, created, enter, mine, refers
 from everfix.errors import Unauthorized
 from everfix.identity.members import Member
 from everfix.identity.principals import ROLE_SCOPES, Principal, Role, Scope
@@ -139,7 +139,7 @@ def spend(db: Session, token_id: UUID | None) -> None:
 
 def service_account(db: Session, name: str) -> ServiceAccount:
     """Return the workspace's service account of that name, made when missing."""
-    account = db.execute(select(ServiceAccount).where(ServiceAccount.name == name)).scalar_one_or_none()
+    account = db.execute(select(ServiceAccount).where(mine(ServiceAccount), ServiceAccount.name == name)).scalar_one_or_none()
     if account is None:
         account = ServiceAccount(id=ids.new(), name=name)
         db.add(account)

@@ -1,0 +1,189 @@
+"""Builders: the smallest sound version of whatever a test needs, with what it cares about given by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from everfix import worker
+from everfix.core import ids, jobs
+from everfix.core.db import Database, enter
+from everfix.failures import loop
+from everfix.identity import provision, tokens
+from everfix.identity.members import Member
+from everfix.identity.principals import Principal, Role, Scope, system
+from everfix.identity.users import User
+from everfix.ingest import events
+from everfix.installation import Installation
+
+NAMES = ("alice", "bob", "charlie")
+NOW = datetime(2026, 3, 16, 10, 0, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeded:
+    """One workspace of the template database, with a token for each kind of caller."""
+
+    name: str
+    id: UUID
+    users: dict[str, UUID]
+    secrets: dict[str, str]
+
+
+def seed(database: Database) -> dict[str, Seeded]:
+    """Make the three workspaces; runs as the database's owner."""
+    return {name: _workspace(database, name) for name in NAMES}
+
+
+def _workspace(database: Database, name: str) -> Seeded:
+    with database.transaction() as db:
+        email, person = f"owner@{name}.example", f"{name.title()} Owner"
+        made = provision.client(db, org_name=name.title(), org_slug=name, owner_email=email, owner_name=person)
+        users, secrets = {"owner": made.owner_user_id}, {}
+        for role in (Role.ANALYST, Role.VIEWER, Role.ADMIN):
+            users[role.value] = member(db, f"{role}@{name}.example", role)
+        for role_name, user in users.items():
+            secrets[role_name] = tokens.issue(db, tokens.Kind.PERSONAL, "test", user=user)
+        account = tokens.service_account(db, "robot")
+        secrets["service"] = tokens.issue(db, tokens.Kind.SERVICE, "test", service_account=account.id, scopes=Scope)
+        return Seeded(name, made.workspace_id, users, secrets)
+
+
+def member(db: Session, email: str, role: Role, status: str = "active") -> UUID:
+    """Make a user who belongs to the current workspace."""
+    user = User(id=ids.new(), email=email, name=email.partition("@")[0].title())
+    db.add(user)
+    db.flush()
+    db.add(Member(id=ids.new(), user_id=user.id, role=role, status=status))
+    db.flush()
+    return user.id
+
+
+class Api:
+    """The API as one caller sees it."""
+
+    def __init__(self, client: httpx.Client, secret: str | None = None) -> None:
+        self.client, self.secret = client, secret
+
+    def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = dict(more.pop("headers", None) or {})
+        if self.secret is not None:
+            headers.setdefault("Authorization", f"Bearer {self.secret}")
+        return self.client.request(method, path, headers=headers, **more)
+
+    def get(self, path: str, **params: Any) -> httpx.Response:
+        return self.call("GET", path, params={name: value for name, value in params.items() if value is not None})
+
+    def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        return self.call("POST", path, json=body, **more)
+
+    def patch(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        return self.call("PATCH", path, json=body, **more)
+
+    def ok(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
+        """Return the JSON of a call that must succeed."""
+        answer = self.call(method, path, **({} if body is None else {"json": body}), params=params)
+        assert answer.is_success, (answer.status_code, answer.text)
+        return answer.json()
+
+
+class Workspace:
+    """One of the three workspaces, as a test handles it: `api` is the owner's, the others are by role."""
+
+    def __init__(self, seeded: Seeded, client: httpx.Client, installation: Installation) -> None:
+        self.id, self.name, self.users, self.secrets = seeded.id, seeded.name, seeded.users, seeded.secrets
+        self.client, self.installation = client, installation
+        self.api, self.analyst, self.viewer, self.admin, self.service = (
+            Api(client, seeded.secrets[name]) for name in ("owner", "analyst", "viewer", "admin", "service")
+        )
+
+    @contextmanager
+    def db(self) -> Iterator[Session]:
+        """Yield a transaction of this workspace, as the restricted role."""
+        with self.installation.database.transaction(self.id) as db:
+            yield db
+
+    def with_scopes(self, *scopes: Scope) -> Api:
+        """Return a service account's view of the API with exactly these scopes."""
+        with self.db() as db:
+            account = tokens.service_account(db, f"robot-{next(_numbers)}")
+            return Api(self.client, tokens.issue(db, tokens.Kind.SERVICE, "test", service_account=account.id, scopes=scopes))
+
+    @property
+    def principal(self) -> Principal:
+        """The owner, for calling verbs without HTTP."""
+        return Principal("user", self.users["owner"], f"{self.name.title()} Owner", self.id, frozenset(Scope), Role.OWNER)
+
+    @property
+    def system(self) -> Principal:
+        return system(self.id)
+
+    def ingest(self, *records: dict[str, Any]) -> list[UUID]:
+        """Store failures without queueing anything."""
+        with self.db() as db:
+            accepted = events.accept(db, records)
+        assert not accepted.rejected, accepted.rejected
+        return list(accepted.issues)
+
+    def learn(self, *records: dict[str, Any], now: datetime = NOW) -> list[UUID]:
+        """Store failures and take them through the loop, all in one go."""
+        found: list[UUID] = []
+        for start in range(0, len(records), events.BATCH):
+            found += self.ingest(*records[start : start + events.BATCH])
+        with self.db() as db:
+            loop.learn(db, found, now=now)
+        return found
+
+    def work(self) -> int:
+        """Do every queued job of this workspace in this process, and return how many that were."""
+        done = 0
+        while True:
+            with self.db() as db:
+                waiting = db.execute(select(jobs.Job).where(jobs.Job.status == "queued").order_by(jobs.Job.id)).scalars().all()
+            if not waiting:
+                return done
+            for job in waiting:
+                worker._one(worker.TASKS[job.kind], self.installation, self.id, job.id)
+                done += 1
+
+
+def event(**given: Any) -> dict[str, Any]:
+    """Return a failure as a client sends it."""
+    number = next(_numbers)
+    return {"external_id": f"e-{number}", "source": "pagerduty", "title": f"Checkout failed {number}", **given}
+
+
+def failures(cause: str, days: Sequence[float], *, end: datetime = NOW, **given: Any) -> list[dict[str, Any]]:
+    """Return failures of one cause, each so many days before `end`."""
+    texts = {
+        "database": ("Connection pool of orders-db exhausted", "orders-api"),
+        "payments": ("Card provider answers 504 Gateway Timeout", "payments-api"),
+        "search": ("Index shard missing on search node", "search-api"),
+        "login": ("Session cookie rejected: signature mismatch", "login-api"),
+    }
+    title, service = texts[cause]
+    common = {"title": title, "service": service, "severity": "p2", **given}
+    return [
+        event(**{"external_id": f"{cause}-{place}", "source_created_at": (end - timedelta(days=ago)).isoformat(), **common})
+        for place, ago in enumerate(days)
+    ]
+
+
+def ids_of(rows: Iterable[dict[str, Any]]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
+def entered(db: Session, workspace: UUID) -> Session:
+    """Return the session after it entered `workspace`."""
+    enter(db, workspace)
+    return db
