@@ -31,7 +31,7 @@ def tell(voice: Voice, block: Chart | Table) -> Told:
         sentences += _line(voice, line)
         unusual = _unusual(voice, line)
         best = max(best, unusual)
-    sentences += _limit(voice, block, found[0])
+    sentences += [*_limit(voice, block, found[0]), *_ahead(voice, block, found[0])]
     summary = _halves(voice, found[0])
     return Told(tuple(sentences), summary=summary, takeaway=best[1] or summary, weight=6.0 if best[1] else 3.0 if summary else 0.0)
 
@@ -101,3 +101,15 @@ def _limit(voice: Voice, block: Chart | Table, line: Line) -> list[str]:
         return []
     limit = voice.say(block.threshold, line.column.unit)
     return [voice.sentence(f"the threshold for {_title(line)} is {limit}")]
+
+
+def _ahead(voice: Voice, block: Chart | Table, line: Line) -> list[str]:
+    """Tell where the projection ends, where the chart has one."""
+    if not isinstance(block, Chart) or block.split is None or line.name:
+        return []
+    cells = zip(block.table.column(block.x), block.table.column(line.column.key), strict=True)
+    ahead = [(str(day)[:10], cell) for day, cell in cells if day is not None and str(day)[:10] > block.split[:10] and cell is not None]
+    if not ahead:
+        return []
+    day, value = max(ahead)
+    return [voice.sentence(f"the forecast puts {_title(line)} at {voice.say(value, line.column.unit)} on {voice.say(day, Unit.DATE)}")]

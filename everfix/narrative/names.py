@@ -156,7 +156,10 @@ def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
         if not between & lexicon.ACTING:
             continue
         first, second = (str(scope.items[place].value) for place in ((other, one) if "by" in between else (one, other)))
-        if (first, second) not in scope.facts.pairs or not _siblings(scope, first, second):
+        if (first, second) not in scope.facts.pairs:
+            yield first, f"the Document does not say this of {second!r}"
+            continue
+        if not _siblings(scope, first, second):
             continue
         shared = {column.rsplit(".", 1)[0] for column in scope.facts.columns[second]}
         if not any(column in scope.facts.labels and column.rsplit(".", 1)[0] in shared for column in scope.facts.columns[first]):
@@ -173,7 +176,8 @@ def _states(scope: Scope) -> Iterator[tuple[str, str]]:
         titled = any(
             m.first == index + len(tokens.lows(state)) and m.concepts & columns.get(state, frozenset()) for m in scope.sentence.measures
         )
-        if not (set(left) & STATED or titled) or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
+        said = titled or bool(set(left) & STATED) or (index > 0 and scope.items[index - 1].kind == "name")
+        if not said or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
             continue
         name = scope.own(index) or next(iter(scope.inherited(index)), "")
         stated = [fact for fact in scope.facts.by_name.get(name, ()) if fact.aspect is Aspect.STATE]

@@ -1,7 +1,8 @@
 """Numbers bound to facts: a number is sound when a fact of its subject and measure, in the role its words give it, rounds to it.
 
 Rounding: the fact, in the unit written, must lie within half of the last written digit ("12 %" for 12.3 %, "$12.4k" for $12,412); a
-duration of two parts may also be cut off ("2 h 14 min" for 2 h 14 min 50 s). "About" and its like allow 5 %, "over", "more than", "under",
+duration of two parts may also be cut off ("2 h 14 min" for 2 h 14 min 50 s). "About" and its like allow 5 % but at most what the last
+digit that is not 0 is worth ("about 400" for 412, not "about 404"), "over", "more than", "under",
 "nearly" allow 15 % on their side; a fraction in words ("a third") allows 3 points. Nothing else does: 300 is not 304.
 """
 
@@ -40,6 +41,8 @@ def bind(scope: Scope, index: int) -> str:
     role = _role(scope, index, quantity)
     nearest: Fact | None = None
     for pool in scope.pools(index):
+        if nearest is not None and nearest.names and pool and not pool[-1].names and not scope.opens_whole(index):
+            break  # the name in reach has such a number, and it is another one
         decided, near = _decide(scope, index, quantity, role, pool)
         if decided:
             scope.bound[index] = decided
@@ -113,12 +116,20 @@ def fits(quantity: Quantity, fact: Fact, slack: str = "") -> bool:
     off = value - written
     tiny = 1e-9 + abs(value) * 1e-9
     if slack == "about":
-        return abs(off) <= max(step / 2, abs(value) * 0.05) + tiny
+        return abs(off) <= max(step / 2, min(abs(value) * 0.05, _worth(written, step))) + tiny
     if slack == "over":
         return -tiny <= off <= abs(written) * 0.15 + tiny
     if slack == "under":
         return -abs(written) * 0.15 - tiny <= off <= tiny
-    return -step / 2 - tiny <= off <= (step if quantity.parts > 1 else step / 2) + tiny
+    return -step / 2 - tiny <= off <= (step - 0.5 if quantity.parts > 1 else step / 2) + tiny
+
+
+def _worth(written: float, step: float) -> float:
+    """What the last written digit that is not 0 is worth: 100 for 400, 10 for 350, 1 for 404."""
+    worth = step
+    while written and round(written / worth) % 10 == 0:
+        worth *= 10
+    return worth
 
 
 def _slack(scope: Scope, index: int) -> str:
@@ -188,17 +199,15 @@ def _counts(scope: Scope, index: int) -> bool:
 def plays(scope: Scope, index: int, fact: Fact, role: str) -> bool:
     """Return whether a fact's aspect agrees with the number's role and has the word it asks for in the sentence."""
     aspect = fact.aspect
+    if (aspect is Aspect.ZSCORE) != _unusual(scope, index) and fact.unit in PLAIN:
+        return False
     if role == "change":
         return aspect in MOVES
     if role == "previous":
         return aspect is Aspect.PREVIOUS or (aspect is Aspect.HALF and fact.rank == 1)
-    if aspect in MOVES:
-        return role == "moved"
-    if aspect is Aspect.PREVIOUS:
-        return role == "against" or bool(scope.words(index) & EARLIER)
-    if role == "against" and aspect is Aspect.CURRENT:
-        return False
-    return _asked(scope, index, fact)
+    if aspect in MOVES or aspect is Aspect.PREVIOUS:
+        return role == ("moved" if aspect in MOVES else "against") or (aspect is Aspect.PREVIOUS and bool(scope.words(index) & EARLIER))
+    return not (role == "against" and aspect is Aspect.CURRENT) and _asked(scope, index, fact)
 
 
 CUES = {
@@ -229,6 +238,13 @@ def _asked(scope: Scope, index: int, fact: Fact) -> bool:
             return _top(scope) == fact.rank
         case aspect:
             return aspect not in CUES or bool(words & CUES[aspect])
+
+
+def _unusual(scope: Scope, index: int) -> bool:
+    """Return whether this is the number nearest to "z-score" or "standard deviations"."""
+    numbers = [place for place, item in enumerate(scope.items) if item.kind == "quantity"]
+    cues = [place for place, item in enumerate(scope.items) if item.low in lexicon.UNUSUAL - {"unusual"}]
+    return any(min(numbers, key=lambda place: abs(place - cue)) == index for cue in cues)
 
 
 def _half(scope: Scope, index: int, half: int) -> bool:

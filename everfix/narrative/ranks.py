@@ -82,7 +82,8 @@ def bind(scope: Scope, index: int, rank: int) -> str:
     facts = [fact for fact in scope.facts.by_name.get(name, ()) if fact.aspect is Aspect.RANK]
     for concepts in _concepts(scope, index):
         asked = [fact for fact in facts if fact.concepts & concepts]
-        if asked:
+        ordered = any(fact.aspect is Aspect.RANK and "rank" in fact.concepts and fact.concepts & concepts for fact in scope.facts.all)
+        if asked or ordered:
             facts = asked
             break
     else:

@@ -121,6 +121,14 @@ class Scope:
         number = self.items[index].segment
         return [state for place, state in self.sentence.states if self.items[place].segment == number]
 
+    def opens_whole(self, index: int) -> bool:
+        """Return whether the segment of a number speaks of the whole: by "overall" and the like, or with a measure as its subject."""
+        if self._whole(index):
+            return True
+        skip = lexicon.BREAKS | {",", ";", ":", "(", ")", "–", "the", "a", "an", "all", "total"}
+        first = next((place for place, item in self.segment(index) if item.low not in skip), index)
+        return any(measure.first == first for measure in self.sentence.measures)
+
     def _whole(self, index: int) -> bool:
         """Return whether the words beside a number say that it is of the whole: "of the 340 issues", "340 in all"."""
         left = self.sentence.around(index, -1, skip=frozenset(["the", "all", "its", "a"]) | lexicon.ABOUT, reach=1)

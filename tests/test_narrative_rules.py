@@ -1,0 +1,133 @@
+"""The rule writer: golden prose to read aloud, soundness on any Document, speed."""
+
+from __future__ import annotations
+
+# ruff: noqa: S311 - seeded, so that a failure can be repeated
+import random
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from everfix.documents.model import Chart, Column, Document, Figure, Figures, Narrative, Period, Section, Table, Unit
+from everfix.narrative import facts, grounding, prose, rules
+from tests import narrative_documents as documents
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def spoken(narrative: Narrative) -> str:
+    parts = ["# Executive summary", *narrative.executive_summary]
+    for section, text in narrative.sections.items():
+        parts += [f"## {section}", text]
+    return "\n\n".join([*parts, "# Key takeaways", *(f"- {text}" for text in narrative.key_takeaways)]) + "\n"
+
+
+def short_report() -> Document:
+    """Return a prediction report in another currency, with a projection, a threshold and a cut table."""
+    columns = (
+        Column(key="service", title="Service"),
+        Column(key="cost", title="Cost", unit=Unit.MONEY),
+        Column(key="error_rate", title="Error rate", unit=Unit.PERCENT),
+    )
+    rows = (("billing", 18250, 0.031), ("search", 9100, 0.012), ("ledger-api", 4400, 0.054))
+    days = tuple((f"2026-05-{day:02}", value) for day, value in enumerate((40, 42, 41, 44, 47, 52, 58, 61, 66, 70), start=1))
+    data = Table(
+        key="data",
+        columns=(Column(key="day", title="Day", unit=Unit.DATE), Column(key="risk_score", title="Risk score", unit=Unit.SCORE)),
+        rows=days,
+    )
+    chart = Chart(
+        key="risk", title="Risk", form="line", table=data, x="day", y=("risk_score",), split="2026-05-07", threshold=65, alt="Risk."
+    )
+    return Document(
+        title="Prediction report",
+        workspace="North",
+        currency="EUR",
+        generated_at="2026-05-08T06:00:00Z",
+        period=Period(start=date(2026, 5, 1), end=date(2026, 5, 7), previous_start=date(2026, 4, 24), previous_end=date(2026, 4, 30)),
+        sections=(
+            Section(id="services", title="Services", blocks=(Table(key="services", columns=columns, rows=rows, total_rows=9),)),
+            Section(id="risk_trend", title="Risk", blocks=(chart,)),
+        ),
+    )
+
+
+@pytest.mark.parametrize(("name", "document"), [("busy", documents.busy()), ("empty", documents.empty()), ("short", short_report())])
+def test_golden_prose(name: str, document: Document) -> None:
+    """Written anew by deleting the file; read it aloud before committing it."""
+    text = spoken(rules.write(document))
+    path = GOLDEN / f"narrative_{name}.md"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        pytest.fail(f"wrote {path.name}: read it, then run again")
+    assert text == path.read_text(encoding="utf-8")
+    assert grounding.check(rules.write(document), document) == ()
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10**9))
+def test_any_document_gets_a_sound_narrative(seed: int) -> None:
+    document = documents.anything(random.Random(seed))
+    narrative = rules.write(document)
+    assert grounding.check(narrative, document) == ()
+    assert narrative.executive_summary
+    assert 3 <= len(narrative.key_takeaways) <= 5
+    assert set(narrative.sections) <= {section.id for section in document.sections}
+
+
+def test_writing_and_checking_an_executive_report_is_quick() -> None:
+    document = documents.busy()
+    rules.write(document)
+    best = 1.0
+    for _ in range(5):
+        begun = time.process_time()
+        known = facts.of(document)
+        grounding.require(rules.write(document, known), document, known)
+        best = min(best, time.process_time() - begun)
+    assert best < 0.05
+
+
+def test_a_large_table_is_bounded_and_says_so() -> None:
+    columns = (Column(key="pattern", title="Pattern"), Column(key="issues", title="Issues", unit=Unit.COUNT))
+    rows = tuple((f"Pattern {number} fails", number) for number in range(5000))
+    document = documents.document((Section(id="appendix", title="All patterns", blocks=(Table(key="all", columns=columns, rows=rows),)),))
+    known = facts.of(document)
+    assert len(known.all) < 2000
+    assert known.bounds == ("appendix.all: cells of the first 200 of 5,000 rows are facts; totals and counts are of all rows",)
+    assert known.get("appendix.all.issues.total").value == sum(range(5000))
+    assert grounding.check(rules.write(document, known), document, known) == ()
+
+
+def test_facts_of_a_figure() -> None:
+    figure = Figure(key="mttr", title="Mean time to resolve", value=90.0, previous=60.0, unit=Unit.SECONDS, better="down")
+    known = facts.of(documents.document((Section(id="kpis", title="Key figures", blocks=(Figures(key="kpis", figures=(figure,)),)),)))
+    values = {fact.id: fact.value for fact in known.all if fact.section == "kpis"}
+    assert values == {
+        "kpis.kpis.mttr.current": 90.0,
+        "kpis.kpis.mttr.previous": 60.0,
+        "kpis.kpis.mttr.change": 0.5,
+        "kpis.kpis.mttr.difference": 30.0,
+    }
+    with pytest.raises(KeyError):
+        known.get("kpis.kpis.mttr.median")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("8 %", "an 8 %"), ("64 %", "a 64 %"), ("11 %", "an 11 %"), ("18.4 %", "an 18.4 %"), ("110 %", "a 110 %"), ("81 %", "an 81 %")],
+)
+def test_articles(text: str, said: str) -> None:
+    assert prose.article(text) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "said"),
+    [(1, "Issues", "1 issue"), (2, "Pattern", "2 patterns"), (1, "Fix", "1 fix"), (3, "Fix", "3 fixes"), (2, "Category", "2 categories")],
+)
+def test_plurals(count: int, noun: str, said: str) -> None:
+    assert prose.counted(count, noun) == said
