@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-import everfix.documents as documents
+from everfix import documents
 from everfix.documents import cells, charts, columns, fonts, logo, to_csv, to_pdf
 from everfix.documents.model import Brand, Chart, Column, Document, Figure, Figures, Section, Table, Text, Unit
 from tests import document_samples as samples
@@ -25,8 +25,8 @@ HOSTILE = samples.hostile()
 
 
 @lru_cache(maxsize=8)
-def made(format: str) -> bytes:
-    return documents.render(HOSTILE, format)
+def made(kind: str) -> bytes:
+    return documents.render(HOSTILE, kind)
 
 
 @lru_cache(maxsize=1)
@@ -153,8 +153,10 @@ def test_only_web_addresses_are_links() -> None:
 
 def test_a_logo_is_only_shapes() -> None:
     svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" onload="x()"><script>x()</script><style>*{}</style>'
-        '<image href="file:///etc/passwd"/><use xlink:href="#a"/><foreignObject><b/></foreignObject><a href="javascript:x()"><path d="M0 0"/></a>'
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" onload="x()">'
+        "<script>x()</script><style>*{}</style>"
+        '<image href="file:///etc/passwd"/><use xlink:href="#a"/><foreignObject><b/></foreignObject>'
+        '<a href="javascript:x()"><path d="M0 0"/></a>'
         '<rect width="4" height="4" fill="url(http://evil.example)" style="x"/><circle r="2" fill="url(#g)" onclick="x()"/></svg>'
     )
     clean = logo.clean(svg)
@@ -200,7 +202,7 @@ def test_long_words_break_and_short_ones_stay() -> None:
     assert max(map(len, columns.upright("x" * 1000).split("\u200b"))) <= 10
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=30))
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 @settings(max_examples=25, deadline=None)
 def test_any_text_makes_a_pdf_and_a_page(text: str) -> None:
     table = Table(key="t", title=text, columns=(Column(key="a", title=text),), rows=((text,),))

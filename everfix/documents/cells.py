@@ -11,7 +11,9 @@ from everfix.documents.model import Block, Cell, Chart, Column, Document, Figure
 
 Tone = Literal["good", "bad", "plain"]
 WORDS = (Unit.TEXT, Unit.DATE, Unit.DATETIME, Unit.FLAG)  # set from the left; everything else is a number, set from the right
-SEEN = re.compile(r"[^\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]")
+SEEN = re.compile(
+    r"[^\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 LINK = re.compile(r"https?://[^\s<>\"'`\\\x00-\x20]+", re.IGNORECASE)
 TONES: dict[str, Tone] = {"better": "good", "worse": "bad"}
 

@@ -40,14 +40,15 @@ def panels(document: Document, table: Table) -> tuple[list[Json], bool]:
         for size in sizes:
             widths = _widths(table, texts, size)
             if sum(widths) <= room:
-                return [_panel(table, texts, list(range(len(widths))), _filled(table.columns, widths, room), size, "")], room == LANDSCAPE
+                return [_panel(table, texts, list(range(len(widths))), _filled(table.columns, widths, room), size=size)], room == LANDSCAPE
     widths = _widths(table, texts, SIZES[1])
     groups = _groups(widths, LANDSCAPE)
     made = []
     for number, group in enumerate(groups, start=1):
         columns = tuple(table.columns[place] for place in group)
         filled = _filled(columns, [min(widths[place], LANDSCAPE / 2) for place in group], LANDSCAPE)
-        made.append(_panel(table, texts, group, filled, SIZES[1], f"Columns, part {number} of {len(groups)}" if len(groups) > 1 else ""))
+        label = f"Columns, part {number} of {len(groups)}" if len(groups) > 1 else ""
+        made.append(_panel(table, texts, group, filled, size=SIZES[1], label=label))
     return made, True
 
 
@@ -91,7 +92,7 @@ def _groups(widths: list[float], room: float) -> list[list[int]]:
     return groups
 
 
-def _panel(table: Table, texts: list[list[str]], group: list[int], widths: list[float], size: float, label: str) -> Json:
+def _panel(table: Table, texts: list[list[str]], group: list[int], widths: list[float], *, size: float, label: str = "") -> Json:
     shares, tones = cells.shares(table), cells.tones(table)
     links = [cells.link(address) for address in table.links] or [""] * len(texts)
     rows: list[list[Json | str]] = []

@@ -26,7 +26,7 @@ def show(value: Cell, unit: Unit, *, currency: str = "USD", timezone: str = "UTC
     return _number(float(value), unit, currency)
 
 
-def _number(number: float, unit: Unit, currency: str) -> str:
+def _number(number: float, unit: Unit, currency: str) -> str:  # noqa: PLR0911 - one return for each kind of unit
     match unit:
         case Unit.PERCENT:
             return f"{_trim(number * 100, 1)} %"

@@ -14,15 +14,19 @@ from everfix.documents.columns import panels, upright
 from everfix.documents.model import Chart, Document, Figure, Figures, Section, Table, Text
 
 Json = dict[str, Any]
-HALF, FULL = 400, 830  # pixels a chart is drawn at, beside another one or alone
+HALF, MIDDLE, FULL = 400, 520, 830  # pixels a chart is drawn at, beside another one or alone
 ACROSS = 4  # figure cards in a row
 LONG = 5  # from this many sections on there is a table of contents
 UNKNOWN = re.compile(r'the text `("(?:[^"\\]|\\.)*")` could not be displayed')
 MISSING = "□"
 # Scripts that Typst sets well in a chart's SVG. Others (Arabic, Devanagari, joined emoji …) it cannot mark for screen readers there
 # (typst/typst#7432), so a chart with one of them becomes a bitmap; its title, data and description stay text.
-PLAIN_SCRIPTS = re.compile("[\\x00-\u02ff\u0370-\u058f\u1e00-\u1fff\u2010-\u2027\u200b\u2030-\u205e\u20a0-\u20bf\u2100-\u25ff\u2e80-\u9fff\uac00-\ud7a3\uff00-\uffee\ufffd]*")
+PLAIN_SCRIPTS = re.compile(
+    "[\\x00-\u02ff\u0370-\u058f\u1e00-\u1fff\u2010-\u2027\u200b\u2030-\u205e\u20a0-\u20bf\u2100-\u25ff\u2e80-\u9fff\uac00-\ud7a3\uff00-\uffee\ufffd]*"
+)
 MARK = "\\u200b"  # as JSON writes the break mark of `columns.upright`
+UNSHOWN = "Characters for which no font is installed are shown as □."
+REMEMBERED = 10
 TRIES = 6
 VALUE = ((9, 17.0), (13, 13.5), (18, 10.5), (999, 8.0))  # longest text and its size in points, so a card never breaks a number
 
@@ -30,19 +34,30 @@ VALUE = ((9, 17.0), (13, 13.5), (18, 10.5), (999, 8.0))  # longest text and its 
 def render(document: Document) -> bytes:
     """Return the report as an accessible PDF. A character without a font is shown as "□", and the report says so."""
     data = _report(document)
-    for _ in range(TRIES):
-        try:
-            return _typeset(data)
-        except _typst().TypstError as error:
-            missing = _missing(f"{error.message}\n{error.diagnostic}")
-            if not missing:
-                raise
-            data = _shown(data, str.maketrans(dict.fromkeys(missing, MISSING)))
-            data["end"] = [
-                {"text": "Characters for which no font is installed are shown as □."},
-                *(item for item in data["end"] if MISSING not in item["text"]),
-            ]
+    try:
+        for _ in range(TRIES):
+            try:
+                return _typeset(data)
+            except _typst().TypstError as error:
+                missing = _missing(f"{error.message}\n{error.diagnostic}")
+                if not missing:
+                    raise
+                data = _without(data, missing)
+    finally:
+        _forget()
     raise ValueError(f"the report has characters that no installed font can show, after {TRIES} attempts to replace them")
+
+
+def _without(data: Json, missing: set[str]) -> Json:
+    """Return the report with the characters replaced, and with a last line that says so."""
+    shown: Json = _shown(data, str.maketrans(dict.fromkeys(missing, MISSING)))
+    return shown | {"end": [{"text": UNSHOWN}, *(item for item in shown["end"] if item["text"] != UNSHOWN)]}
+
+
+def _forget() -> None:
+    """Let Typst drop what it remembers of the report: it keeps the last ten compilations, which a long table makes gigabytes."""
+    for _ in range(REMEMBERED):
+        _typst().compile(b"", font_paths=_fonts(), ignore_system_fonts=True, format="svg")
 
 
 def _typeset(data: Json) -> bytes:
@@ -74,12 +89,15 @@ def _template() -> bytes:
 
 
 def _missing(message: str) -> set[str]:
-    """Return the characters that Typst names in its error; it writes them as JSON does, but `\\u{1F600}` for the rare ones."""
+    r"""Return the characters that Typst names in its error, written as in JSON but `\u{1F600}` for the rare ones.
+
+    It names whole clusters, "0" with a rare accent for one: letters of ASCII are in every font, so they are never meant.
+    """
     found: set[str] = set()
     for quoted in UNKNOWN.findall(message):
         plain = re.sub(r"\\u\{([0-9a-fA-F]+)\}", lambda match: chr(int(match[1], 16)), quoted[1:-1])
-        found |= set(plain.replace("\\\\", "\\").replace('\\"', '"'))
-    return found - set(" " + MISSING)
+        found |= {character for character in plain if not character.isascii()}
+    return found - {MISSING}
 
 
 def _shown(value: Any, table: dict[int, str]) -> Any:  # noqa: ANN401 - JSON
@@ -231,10 +249,9 @@ def _chart(document: Document, chart: Chart, pair: list[Chart]) -> Json:
     }
     if not chart.table.rows:
         return shown | {"empty": upright(words.printable(chart.table.empty))}
-    drawn = charts.svg(
-        chart, width=FULL if wide and chart.form != "matrix" else HALF + 120 * wide, height=max(map(charts.tall, pair)), currency=document.currency,
-        timezone=document.period.timezone, brand=document.brand.colour,
-    )  # fmt: skip
+    width = HALF if not wide else MIDDLE if chart.form == "matrix" else FULL
+    zone, brand = document.period.timezone, document.brand.colour
+    drawn = charts.svg(chart, width=width, height=max(map(charts.tall, pair)), currency=document.currency, timezone=zone, brand=brand)
     if PLAIN_SCRIPTS.fullmatch(drawn):
         picture: Json = {"svg": drawn, "png": []}
     else:

@@ -114,15 +114,26 @@ def _summary(document: Document) -> Iterator[Json]:
 
 def _figures(document: Document, block: Figures) -> Json:
     """Return the arguments of the KPI sheet; each value has the number format of its own unit, so it is in a column of its own kind."""
-    rows = [
-        {
-            "Figure": _text(figure.title), "Value": figure.value, "Previous": figure.previous, "Change": words.change(figure.value, figure.previous),
-            "Shown as": cells.show(document, figure.value, figure.unit), "Unit": document.currency if figure.unit is Unit.MONEY else str(figure.unit), "Note": _text(figure.note),
-        }
-        for figure in block.figures
-    ]  # fmt: skip
-    formats = [_format(), _format(), _format(), _format().set_num_format("+0.0%;-0.0%;0.0%"), _format(), _format(), _format()]
     headers = ("Figure", "Value", "Previous", "Change", "Shown as", "Unit", "Note")
+    rows = [
+        dict(
+            zip(
+                headers,
+                (
+                    _text(figure.title),
+                    figure.value,
+                    figure.previous,
+                    words.change(figure.value, figure.previous),
+                    cells.show(document, figure.value, figure.unit),
+                    document.currency if figure.unit is Unit.MONEY else str(figure.unit),
+                    _text(figure.note),
+                ),
+                strict=True,
+            )
+        )
+        for figure in block.figures
+    ]
+    formats = [_format(), _format(), _format(), _format().set_num_format("+0.0%;-0.0%;0.0%"), _format(), _format(), _format()]
     return {
         "data": rows or [dict.fromkeys(headers)],
         "column_widths": [34, 14, 14, 11, 16, 12, 50],
@@ -154,7 +165,11 @@ def _table(document: Document, table: Table) -> Json:
     tint = palette.mix("#ffffff", palette.of(document.brand.colour).accent, 0.45)
     rule = {"type": "2_color_scale", "min_color": "#ffffff", "max_color": tint}
     scales = {header: rule for header, column in zip(headers, table.columns, strict=False) if column.bar}
-    return sheet | {"column_widths": widths, "column_formats": formats, **({"conditional_formats": scales} if scales and table.rows else {})}
+    return sheet | {
+        "column_widths": widths,
+        "column_formats": formats,
+        **({"conditional_formats": scales} if scales and table.rows else {}),
+    }
 
 
 def _headers(table: Table) -> list[str]:
