@@ -1,0 +1,1 @@
+"""Benches: each figure that Everfix claims, measured beside its peer in the same run."""
