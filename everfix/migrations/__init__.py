@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ from everfix.core.db import dialect_url
 from everfix.errors import ConfigurationError
 
 LOCK = 4_827_301  # any number: one migration at a time per database
+ROLE_TRIES, ROLE_WAIT = 40, 0.05
 
 
 def config(engine: Engine) -> Config:
@@ -48,11 +50,28 @@ def migrate(url: str, *, role: str, password: str) -> None:
 
 
 def _role(connection: psycopg.Connection[object], role: str, password: str) -> None:
-    """Make the restricted role, or give it this installation's password."""
-    name = sql.Identifier(role)
-    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
-    verb = sql.SQL("ALTER ROLE" if exists else "CREATE ROLE")
-    connection.execute(sql.SQL("{} {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE PASSWORD {}").format(verb, name, sql.Literal(password)))
+    """Make the restricted role, or give it this installation's password.
+
+    A role belongs to the whole server: another database's start may change it at this very moment, and then one of the two is refused.
+    """
+    for left in reversed(range(ROLE_TRIES)):
+        try:
+            with connection.transaction():
+                _give_role(connection, sql.Identifier(role), role, password)
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation, psycopg.errors.InternalError_):
+            if not left:
+                raise
+            time.sleep(ROLE_WAIT)
+        else:
+            return
+
+
+def _give_role(connection: psycopg.Connection[object], name: sql.Identifier, role: str, password: str) -> None:
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+        rights = sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE PASSWORD {}")
+    else:
+        rights = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")  # only a superuser may name the other rights; the start checks them
+    connection.execute(rights.format(name, sql.Literal(password)))
     database = connection.execute("SELECT current_database()").fetchone()
     assert database is not None  # noqa: S101 - a constant query
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(str(database[0])), name))  # type: ignore[index]
