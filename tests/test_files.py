@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from everfix.ingest import files, records
+from everfix.ingest import files, jsonl, records
 from tests.shared import shared
 
 SAMPLES = Path(__file__).parent / "samples" / "files"
@@ -348,6 +348,11 @@ def test_junit() -> None:
     assert only["metadata"]["hostname"] == "runner-7"
 
 
+def test_a_single_test_case_is_enough(tmp_path: Path) -> None:
+    (only,), _ = both(files.read(written(tmp_path, "a.xml", '<testcase name="x" file="x_test.py"><failure>boom</failure></testcase>')))
+    assert (only["title"], only["body"], only["metadata"]) == ("x", "boom", {"result": "failure", "file": "x_test.py"})
+
+
 def test_junit_ids_are_stable_and_differ_by_run(tmp_path: Path) -> None:
     text = (SAMPLES / "surefire.xml").read_text()
     ids = [row["external_id"] for row in both(files.read(written(tmp_path, "surefire.xml", text)))[0]]
@@ -371,12 +376,13 @@ def test_junit_that_is_broken_or_hostile(tmp_path: Path) -> None:
     odd = (
         '<testsuites><testsuite name="db" timestamp="soon"><testcase name="t"><failure message="m"/></testcase></testsuite>'
         '<testsuite name="web"><error message="setup failed"/><testcase classname="C"><flakyFailure type="T">once</flakyFailure></testcase>'
-        "<testcase><failure/></testcase></testsuite></testsuites>"
+        "<testcase><failure/></testcase></testsuite><testsuite><testcase><error/></testcase></testsuite></testsuites>"
     )
     taken, rejects = both(files.read(written(tmp_path, "d.xml", odd)))
     assert [row["title"] for row in taken] == ["web", "C", "web"]
     assert taken[1]["metadata"]["flaky"] is True
     assert rejects[0].reason.startswith("timestamp: 'soon'")
+    assert rejects[1].reason.startswith("name: ''")
 
 
 def test_a_truncated_gzip_keeps_what_came_before(tmp_path: Path) -> None:
@@ -384,9 +390,62 @@ def test_a_truncated_gzip_keeps_what_came_before(tmp_path: Path) -> None:
     whole = gzip.compress(plain)
     taken, rejects = both(files.read(written(tmp_path, "a.jsonl.gz", whole[: len(whole) - 9])))
     assert len(taken) > 30_000
-    assert rejects[0].reason.startswith("the gzip file is broken after this record")
+    assert rejects[0].reason.startswith("the file ends here: the gzip file is broken")
     with pytest.raises(files.UnreadableFileError, match="broken gzip"):
         files.read(written(tmp_path, "b.jsonl.gz", whole[:12]))
+
+
+def test_a_file_that_breaks_off_among_its_first_rows(tmp_path: Path) -> None:
+    rows = "id,title\n" + "".join(f"{number},failure {number * 7919}\n" for number in range(60))
+    taken, rejects = both(files.read(written(tmp_path, "a.csv.gz", gzip.compress(rows.encode())[:-8])))
+    assert len(taken) >= 1
+    assert rejects[-1].reason.startswith("the file ends here: the gzip file is broken")
+    taken, rejects = both(files.read(written(tmp_path, "b.csv", rows.encode("utf-16")[:-1])))
+    assert len(taken) >= 1
+    assert rejects[-1].reason.startswith("the file ends here: not valid utf-16")
+    with pytest.raises(files.UnreadableFileError, match=r"c\.json\.gz: the gzip file is broken"):
+        files.read(written(tmp_path, "c.json.gz", gzip.compress(json.dumps([{"title": rows}]).encode())[:-8]))
+    with pytest.raises(files.UnreadableFileError, match=r"d\.json: not valid utf-16"):
+        files.read(written(tmp_path, "d.json", json.dumps([{"title": "x"}]).encode("utf-16")[:-1]))
+
+
+def test_a_mapped_name_that_no_object_has(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", '{"What": "x", "Team": "a"}\n{"What": "y"}\n')
+    taken, rejects = both(files.read(path, mapping="title=What,team=Team,service=Servcie"))
+    assert [row.get("team") for row in taken] == ["a", None]
+    assert [reject.reason for reject in rejects] == ["map: column 'Servcie' is in none of the objects"]
+
+
+def test_what_is_odd_stays_odd(tmp_path: Path) -> None:
+    values = [{"title": "a", "n": 1e308, "big": "\u00e9" * 3_000, " ": 1, "source": "two words!", "created": "0001-01-01T00:00:00Z"}]
+    path = written(tmp_path, "a.jsonl", json.dumps(values[0]).replace("1e+308", "1e999"))
+    (record,), _ = both(files.read(path))
+    assert record["metadata"]["n"] == "inf"
+    assert len(record["metadata"]["big"]) == 2_000
+    assert record["metadata"]["source"] == "two words!"
+    assert "source_created_at" not in record
+    alert = {"labels": {"alertname": "A"}, "startsAt": "0001-01-01T00:00:00Z"}
+    still = {"labels": {"alertname": "B"}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "status": "resolved"}
+    taken, rejects = both(files.read(written(tmp_path, "b.json", json.dumps([alert, still]))))
+    assert rejects[0].reason.startswith("startsAt")
+    assert (taken[0]["status"], "resolved_at" in taken[0]) == ("resolved", False)
+
+
+def test_a_pattern_of_bare_keys_gets_names(tmp_path: Path) -> None:
+    rows = ["pattern,occurred_at,system,node", "24/0,2026-01-01,24,0", ",2026-01-01,9,9", "7/3,2026-01-02,7,3"]
+    taken, rejects = both(files.read(written(tmp_path, "a.csv", "\n".join(rows))))
+    assert [row["title"] for row in taken] == ["system 24, node 0", "system 7, node 3"]
+    assert len(rejects) == 1
+    taken, _ = both(files.read(written(tmp_path, "b.csv", "pattern,system\n24/0,24\n")))
+    assert taken[0]["title"] == "24/0"
+
+
+def test_many_shapes_of_objects_and_documents_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "\n".join(json.dumps({"title": "x", f"key{number}": 1}) for number in range(600))
+    assert len(both(files.read(written(tmp_path, "a.jsonl", lines)))[0]) == 600
+    monkeypatch.setattr(jsonl, "DOCUMENT_LIMIT", 100)
+    with pytest.raises(files.UnreadableFileError, match="one JSON document of more than"):
+        files.read(written(tmp_path, "b.json", json.dumps([{"title": "x" * 200}], indent=1)))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -238,7 +239,7 @@ def metadata(left: Mapping[str, Any]) -> dict[str, Any]:
     """What no field took, flat and bounded: at most 100 keys, texts of at most 2,000 characters (cut with an ellipsis)."""
     kept: dict[str, Any] = {}
     for name, value in list(left.items())[: records.METADATA_KEYS]:
-        text = value if isinstance(value, (bool, int, float)) else str(value).strip()
+        text = value if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)) else str(value).strip()
         key = records.check_text("metadata", name.strip())[:100]
         if isinstance(text, str) and len(text) > records.METADATA_VALUE:
             text = text[: records.METADATA_VALUE - 1] + "…"

@@ -70,11 +70,9 @@ def rows(stream: TextIO, delimiter: str) -> Iterator[Row]:
 
 
 def _explained(error: str) -> str:
-    if "field limit" in error or "unexpected end" in error:
-        return f"a field is longer than {csv.field_size_limit():,} characters, or its quote is never closed"
     if "expected after" in error:
         return 'a quoted field has text after its closing quote; write a quote inside it twice ("")'
-    return f"broken row: {error}"
+    return f"a field is longer than {csv.field_size_limit():,} characters, or its quote is never closed ({error})"
 
 
 def delimiter_of(head: str) -> str:
@@ -94,7 +92,7 @@ def read(stream: TextIO, head: str, mapping: Mapping[str, str], *, source: str, 
     if header.error or not header.values:
         raise records.UnreadableFileError(f"line {header.line}: {header.error or 'no header line with column names'}")
     header_names = _unique([name.strip() for name in header.values])
-    sample = list(islice(found, SAMPLE_ROWS))
+    sample, found = _sampled(found)
     whole = [dict(zip(header_names, row.values, strict=True)) for row in sample if len(row.values) == len(header_names)]
     layout = names.Columns(header_names, mapping, names.pattern_parts(whole))
     shown = ", ".join(records.quoted(name) for name in header_names[:12])
@@ -106,6 +104,21 @@ def read(stream: TextIO, head: str, mapping: Mapping[str, str], *, source: str, 
             f"columns {shown}: none of them is known as a title; name it with title=COLUMN, or call it title, summary, message or pattern"
         )
     return _records(chain(sample, found), header_names, layout, source, place)
+
+
+def _sampled(found: Iterator[Row]) -> tuple[list[Row], Iterator[Row]]:
+    """The first rows, and the rest; a file that breaks off among them breaks off after them."""
+    sample: list[Row] = []
+    try:
+        sample.extend(islice(found, SAMPLE_ROWS))
+    except records.BROKEN as error:
+        return sample, _raising(error)
+    return sample, found
+
+
+def _raising(error: Exception) -> Iterator[Row]:
+    raise error
+    yield  # this makes it an iterator
 
 
 def _records(

@@ -6,7 +6,6 @@ import codecs
 import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -55,15 +54,12 @@ def read(
         chosen = format or detect(path.name, text)
         opened = stream if chosen == "junit" else _as_text(stream, encoding, chosen)
         found = _reader(opened, text, chosen=chosen, mapping=checked, source=source, place=_place(path))
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        opened.close()
-        raise UnreadableFileError(f"{path.name}: the gzip file is broken: {error}") from error
     except UnreadableFileError as error:
         opened.close()
         raise UnreadableFileError(f"{path.name}: {error}") from error
-    except UnicodeDecodeError as error:
+    except records.BROKEN as error:
         opened.close()
-        raise UnreadableFileError(f"{path.name}: not valid {error.encoding} text at byte {error.start}: {error.reason}") from error
+        raise UnreadableFileError(f"{path.name}: {records.breakage(error)}") from error
     return _guarded(found, opened)
 
 
@@ -83,9 +79,9 @@ def _open(path: Path) -> tuple[BinaryIO, bytes]:
     stream: BinaryIO = cast("BinaryIO", _Unzipped(plain)) if magic.startswith(b"\x1f\x8b") else plain
     head = b""
     try:
-        while what is None and len(head) < HEAD and (chunk := stream.read(1 << 13)):
+        while what is None and len(head) < HEAD and (chunk := cast("io.BufferedReader", stream).read1(1 << 13)):
             head += chunk
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except records.BROKEN as error:
         if not head:
             what = f"a broken gzip file ({error})"
     if what is None and not head.strip():
@@ -171,9 +167,7 @@ def _guarded(found: Iterator[Record | Reject], opened: BinaryIO | TextIO) -> Ite
         for item in found:
             count = item.index + 1
             yield item
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield Reject(count, f"the gzip file is broken after this record: {error}")
-    except UnicodeDecodeError as error:
-        yield Reject(count, f"not valid {error.encoding} text at byte {error.start}: {error.reason}")
+    except records.BROKEN as error:
+        yield Reject(count, f"the file ends here: {records.breakage(error)}")
     finally:
         opened.close()

@@ -69,6 +69,7 @@ class Reader:
         self.mapping, self.source, self.place, self.shape = mapping, source, place, shape
         self.layouts: dict[tuple[str, ...], names.Columns] = {}
         self.index = 0
+        self.unseen = {column for column in mapping.values() if column}
 
     def layout(self, keys: tuple[str, ...]) -> names.Columns:
         """The columns of objects with these keys."""
@@ -76,6 +77,7 @@ class Reader:
             if len(self.layouts) >= LAYOUTS_KEPT:
                 self.layouts.clear()
             self.layouts[keys] = names.Columns(keys, self.mapping)
+            self.unseen &= set(names.missing_from(self.layouts[keys], keys))
         return self.layouts[keys]
 
     def read(self, found: Iterator[tuple[int | None, object | ValueError]]) -> Iterator[records.Record | records.Reject]:
@@ -87,6 +89,9 @@ class Reader:
                 else:
                     yield records.Record(made, index=self.index, line=line)
                 self.index += 1
+        for column in sorted(self.unseen) if self.index else ():
+            yield records.Reject(self.index, f"map: column {records.quoted(column)} is in none of the objects")
+            self.index += 1
 
     def _made(self, line: int | None, value: object | ValueError) -> Iterator[Object | records.BadValueError | ValueError]:
         if isinstance(value, ValueError):

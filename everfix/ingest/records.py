@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError)  # what reading on in a truncated or damaged file raises
 TITLE_LIMIT = 300
 TEXT_LIMITS = {"body": 50_000, "stacktrace": 100_000}
 EXTERNAL_ID_LIMIT = 512
@@ -77,6 +80,13 @@ class Reject:
     index: int
     reason: str
     line: int | None = None
+
+
+def breakage(error: Exception) -> str:
+    """Say where and how a file that raised one of BROKEN is damaged."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not valid {error.encoding} text at byte {error.start}: {error.reason}"
+    return f"the gzip file is broken: {error}"
 
 
 class BadValueError(ValueError):
