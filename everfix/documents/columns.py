@@ -67,7 +67,7 @@ def _width(column: Column, texts: list[str], size: float) -> float:
         characters = max(longest, min(heading, 14))
     if column.bar:
         return max(longest * size * DIGIT + BAR, heading * size * GLYPH) + FRAME
-    return characters * size * (DIGIT if cells.right(column) else GLYPH) + FRAME
+    return characters * size * (GLYPH if column.unit is Unit.TEXT else DIGIT) + FRAME
 
 
 def _filled(columns: tuple[Column, ...], widths: list[float], room: float) -> list[float]:

@@ -18,6 +18,7 @@ from everfix.documents.model import Cell, Document, Figures, Table
 FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@]|[\t\r]")  # spreadsheets skip blanks before they look for "="
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 FIGURES = ("Key", "Figure", "Value", "Previous", "Change", "Unit", "Note")
+NOTHING = "Nothing to show for this period."
 BOM = "\ufeff"
 
 
@@ -25,7 +26,10 @@ def render(document: Document, *, bom: bool = False) -> bytes:
     """Return the tables of the report, charts as the data they draw; `bom` marks the file as UTF-8 for Excel on Windows."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    for number, (title, block) in enumerate(cells.tables(document)):
+    tables = cells.tables(document)
+    if not tables:
+        writer.writerows([[neutral(document.title)], [NOTHING]])
+    for number, (title, block) in enumerate(tables):
         if number:
             out.write("\r\n")
         writer.writerow([neutral(title)])

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from everfix.documents import cells, charts, fonts, logo, matrix, palette
 from everfix.documents import format as words
-from everfix.documents.model import Chart, Column, Document, Figure, Figures, Section, Table, Text, Unit
+from everfix.documents.model import Cell, Chart, Column, Document, Figure, Figures, Section, Table, Text, Unit
 from everfix.documents.palette import Palette
 
 Json = dict[str, Any]
@@ -21,6 +21,7 @@ NARROW, WIDE = 410, 1000  # pixels a chart is drawn at: beside another one or on
 WIDEST = 1.6  # times its natural height that a lone chart may grow
 DATA = 400  # rows of the data shown under a chart; longer ones say so
 CELL = 4_000  # characters
+SHORT = 14  # characters up to which a text does not break
 LONG = re.compile(r"(\S{25,})")
 COLOUR = re.compile(r'"(#[0-9a-f]{6})"')
 GROUND = re.compile(r'^<svg [^>]*?width="(\d+)" height="(\d+)"[^>]*>')
@@ -91,7 +92,10 @@ def _section(document: Document, section: Section) -> Json:
             blocks.append(_words(block))
     for made in blocks:
         if made["kind"] == "charts":
-            made["charts"] = [_chart(document, section, chart, alone=len(made["charts"]) == 1) for chart in made["charts"]]
+            last = len(made["charts"]) - 1  # an odd chart at the end of the pairs gets the whole width
+            made["charts"] = [
+                _chart(document, section, chart, alone=place == last and place % 2 == 0) for place, chart in enumerate(made["charts"])
+            ]
     return {"id": f"s-{section.id}", "title": cells.heading(section.title, "Section"), "story": cells.paragraphs(story), "blocks": blocks}
 
 
@@ -129,6 +133,7 @@ def _chart(document: Document, section: Section, chart: Chart, *, alone: bool) -
     made: Json = {
         "title": cells.title(chart),
         "alt": cells.heading(chart.alt, "Chart", 2000),
+        "whole": alone,
         "wide": "",
         "narrow": "",
         "key": matrix.key(chart),
@@ -175,7 +180,7 @@ def _roles(light: Palette) -> dict[str, str]:
 
 
 def _table(document: Document, table: Table) -> Json:
-    shares, tones = cells.shares(table), cells.tones(table)
+    shares, tones, classes = cells.shares(table), cells.tones(table), _classes(table)
     links = [cells.link(address) for address in table.links]
     rows = []
     for number, row in enumerate(table.rows):
@@ -186,12 +191,12 @@ def _table(document: Document, table: Table) -> Json:
                 text = Markup('<a href="{}" rel="noopener noreferrer" target="_blank">{}</a>').format(links[number], text)
             if place in shares:
                 text = Markup('<span class="bar"><i style="width:{:.0f}%"></i></span>{}').format(shares[place][number] * 100, text)
-            made.append(_cell(text, column, tones[place][number] if place in tones else "plain", first=place == 0))
+            made.append(_cell(text, column, classes[place], tones[place][number] if place in tones else "plain", first=place == 0))
         rows.append(made)
     return {
         "title": cells.title(table), "note": words.printable(table.note), "bare": False, "extent": cells.extent(table), "rows": rows,
         "empty": "" if table.rows else words.printable(table.empty),
-        "columns": [{"title": words.printable(column.title), "class": _class(column)} for column in table.columns],
+        "columns": [{"title": words.printable(column.title), "class": name} for column, name in zip(table.columns, classes, strict=True)],
     }  # fmt: skip
 
 
@@ -203,17 +208,22 @@ def _breakable(text: str) -> Markup:
     )
 
 
-def _cell(text: Markup, column: Column, tone: str, *, first: bool) -> Markup:
-    kind = _class(column) + (f" tone {tone}" if tone != "plain" else "")
+def _cell(text: Markup, column: Column, name: str, tone: str, *, first: bool) -> Markup:
+    kind = name + (f" tone {tone}" if tone != "plain" else "")
     attributes = Markup(' class="{}"').format(kind) if kind else Markup("")
     direction = Markup(' dir="auto"') if column.unit is Unit.TEXT and not str(text).isascii() else Markup("")
-    name = Markup('th scope="row"') if first else Markup("td")
-    return Markup("<{}{}{}>{}</{}>").format(name, attributes, direction, text, "th" if first else "td")
+    tag = Markup('th scope="row"') if first else Markup("td")
+    return Markup("<{}{}{}>{}</{}>").format(tag, attributes, direction, text, "th" if first else "td")
 
 
-def _class(column: Column) -> str:
+def _classes(table: Table) -> list[str]:
+    """Return each column's class: n a number, w wide text, t text, d words that stay on one line."""
+    return [_class(column, [row[place] for row in table.rows]) for place, column in enumerate(table.columns)]
+
+
+def _class(column: Column, found: list[Cell]) -> str:
     if cells.right(column):
         return "n"
-    if column.unit is Unit.TEXT:
+    if column.unit is Unit.TEXT and not all(isinstance(cell, str) and len(cell) <= SHORT for cell in found):
         return "w" if column.wide else "t"
     return "d"

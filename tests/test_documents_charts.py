@@ -1,0 +1,139 @@
+"""Charts: every form draws what its table says, in both themes, in a browser and in a file."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everfix.documents import axes, charts, matrix, palette
+from everfix.documents.model import Cell, Chart, Column, Table, Unit
+from tests import document_samples as samples
+
+SAMPLES = (
+    samples.trend,
+    samples.forecast,
+    samples.costs,
+    samples.weekly,
+    samples.backlog,
+    samples.calendar,
+    samples.segments,
+    samples.scatter,
+    samples.matrix,
+)
+
+
+def words(svg: str) -> list[str]:
+    return re.findall(r">([^<>]+)</(?:text|tspan)>", svg)
+
+
+def chart(form: str, unit: Unit, rows: tuple[tuple[Cell, ...], ...], **more: object) -> Chart:
+    columns = (Column(key="x", title="X"), Column(key="y", title="Y", unit=unit))
+    return Chart.model_validate(
+        {
+            "key": "c",
+            "title": "C",
+            "form": form,
+            "table": Table(key="t", columns=columns, rows=rows),
+            "x": "x",
+            "y": ("y",),
+            "alt": "a",
+            **more,
+        }
+    )
+
+
+def test_the_samples_use_every_form() -> None:
+    assert {make().form for make in SAMPLES} == set(charts.FORMS)
+
+
+@pytest.mark.parametrize("make", SAMPLES)
+def test_a_chart_draws_in_both_themes_at_the_size_asked_for(make: object) -> None:
+    assert callable(make)
+    for theme in ("light", "dark"):
+        drawn = charts.svg(make(), theme=theme, width=500, height=300)
+        assert 'width="500" height="300"' in drawn
+        assert "NaN" not in drawn
+        assert "http://www.w3.org" in drawn
+        assert not re.search(r"href|<script|<image", drawn)
+
+
+def test_a_specification_is_complete_json_for_the_browser() -> None:
+    made = charts.spec(samples.forecast(), width="container", theme="dark")
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert made["width"] == "container"
+    assert made["description"] == samples.forecast().alt
+    assert "url" not in json.dumps(made["data"])
+
+
+def test_a_forecast_has_its_split_band_threshold_and_first_breach() -> None:
+    text = words(charts.svg(samples.forecast()))
+    assert {"projected →", "Alert threshold 75", "77 on 27 Nov 2026"} <= set(text)
+    dashed = charts.svg(samples.forecast())
+    assert 'stroke-dasharray="2,5"' in dashed
+    assert 'stroke-dasharray="5,3"' in dashed
+
+
+def test_bars_carry_their_values_in_the_words_of_the_report() -> None:
+    assert {"$31,200", "$6,050", "checkout"} <= set(words(charts.svg(samples.costs())))
+    euros = words(charts.svg(samples.costs(), currency="EUR"))
+    assert "€31,200" in euros
+
+
+def test_axes_speak_the_unit() -> None:
+    shares = words(charts.svg(chart("line", Unit.PERCENT, (("a", 0.1), ("b", 0.4)))))
+    assert "40 %" in shares
+    hours = words(charts.svg(chart("area", Unit.SECONDS, (("a", 7200), ("b", 36000)))))
+    assert any(text.endswith(" h") for text in hours)
+    money = words(charts.svg(chart("area", Unit.MONEY, (("a", 1_000_000), ("b", 4_000_000)))))
+    assert "$4 M" in money
+
+
+def test_times_are_shown_in_the_zone_of_the_report() -> None:
+    columns = (Column(key="x", title="X", unit=Unit.DATETIME), Column(key="y", title="Y", unit=Unit.COUNT))
+    rows = tuple((f"2026-11-01T{hour:02d}:00:00+00:00", hour) for hour in range(4))
+    made = Chart(key="c", title="C", form="line", table=Table(key="t", columns=columns, rows=rows), x="x", y=("y",), alt="a")
+    shown = charts.spec(made, timezone="Asia/Tokyo")["data"]["values"][0]
+    assert shown["x"] == "2026-11-01T09:00:00"
+    assert shown["xs"] == "1 Nov 2026, 09:00"
+
+
+def test_equal_names_stay_apart() -> None:
+    records = axes.long(chart("bar", Unit.COUNT, (("same", 1), ("same", 2))), axes.Scale(), currency="USD", timezone="UTC")
+    assert len({record["x"] for record in records}) == 2
+
+
+def test_the_matrix_ranks_names_numbers_probabilities_and_scores() -> None:
+    assert [matrix.rank(name, Unit.TEXT, matrix.LIKELIHOOD) for name in ("rare", "Almost Certain")] == [0, 4]
+    assert [matrix.rank(n, Unit.COUNT, matrix.IMPACT) for n in (1, 5)] == [0, 4]
+    assert [matrix.rank(p, Unit.PROBABILITY, matrix.LIKELIHOOD) for p in (0.0, 0.19, 0.2, 0.99, 1.0)] == [0, 0, 1, 4, 4]
+    assert matrix.rank(87, Unit.SCORE, matrix.LIKELIHOOD) == 4
+    for value, unit in ((7, Unit.COUNT), ("huge", Unit.TEXT), (None, Unit.COUNT), (1.5, Unit.PROBABILITY)):
+        with pytest.raises(ValueError, match="has no place in the matrix: allowed are"):
+            matrix.rank(value, unit, matrix.IMPACT)
+
+
+def test_the_matrix_goes_from_green_to_dark_red_and_counts_what_does_not_fit() -> None:
+    assert (matrix.level(0, 0), matrix.level(4, 4)) == (0, 3)
+    assert all(matrix.level(i, j) <= matrix.level(i + 1, j) for i in range(4) for j in range(5))
+    columns = (Column(key="n", title="Name"), Column(key="i", title="Impact"), Column(key="l", title="Likelihood"))
+    rows = tuple((f"p{n}", "Major", "Likely") for n in range(12))
+    crowded = Chart(key="c", title="C", form="matrix", table=Table(key="t", columns=columns, rows=rows), x="i", y=("l",), alt="a")
+    assert "+4" in words(charts.svg(crowded))
+    assert matrix.key(crowded)[11] == "12 p11"
+
+
+@given(st.integers(0, 0xFFFFFF))
+@settings(max_examples=120, deadline=None)
+def test_any_brand_colour_can_be_read_and_told_apart(number: int) -> None:
+    brand = f"#{number:06x}"
+    for theme, paper in (("light", "#ffffff"), ("dark", "#11181f")):
+        colours = palette.of(brand, theme)
+        assert palette.contrast(colours.accent, paper) >= 4.5
+        assert palette.contrast(colours.ink, paper) >= 10
+        assert palette.contrast(colours.good, paper) >= 4.5
+        assert palette.contrast(colours.bad, paper) >= 4.5
+        assert palette.closest(colours.series[:3]) >= 0.1  # also for readers who do not see red or green
