@@ -19,7 +19,7 @@ RiskBound = Annotated[int | None, Query(ge=0, le=100)]
 def path_id(prefix: ids.Prefix, noun: str, name: str = "id") -> Any:  # noqa: ANN401 - an Annotated type made at import
     """Return the type of an id in a path; what cannot be an id is simply not there (404)."""
 
-    def read(value: Annotated[str, Path(alias=name, max_length=200)]) -> UUID:
+    def read(value: str = Path(alias=name, max_length=200)) -> UUID:  # an annotation could not see `name`
         try:
             return ids.parse(prefix, value)
         except ValueError:
@@ -31,7 +31,7 @@ def path_id(prefix: ids.Prefix, noun: str, name: str = "id") -> Any:  # noqa: AN
 def query_id(prefix: ids.Prefix, name: str) -> Any:  # noqa: ANN401 - an Annotated type made at import
     """Return the type of an id in the query string."""
 
-    def read(value: Annotated[str | None, Query(alias=name, max_length=200)] = None) -> UUID | None:
+    def read(value: str | None = Query(None, alias=name, max_length=200)) -> UUID | None:  # an annotation could not see `name`
         if value is None:
             return None
         try:

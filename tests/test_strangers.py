@@ -1,0 +1,225 @@
+"""A stranger at every door: each route is tried without a token, without its scope, and with another workspace's id.
+
+Routes are taken from the application itself: a new one is tried by itself, and one that is not classified here fails.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+from sqlalchemy import select
+
+from everfix import deps
+from everfix.app import create_app
+from everfix.failures.patterns import Pattern
+from everfix.failures.recommendations import Recommendation, Step
+from everfix.identity.principals import Scope
+from everfix.settings import Settings
+from tests import make
+
+# Routes without a bearer, and why nobody else's data can come out of them.
+PUBLIC = {("GET", "/v1/downloads/{token}"): "the link is signed, names one file and expires"}
+# What an id in a path names, so that another workspace's can be tried.
+NAMED = {f"{noun}_id": noun for noun in ("issue", "pattern", "prediction", "recommendation", "step", "job", "run")}
+# Path parameters that name nothing of a workspace, with a value that is sound.
+WORDS = {"source": "pagerduty"}
+# The job that an id must be of, where a route serves only one kind.
+KINDS = {"/v1/ingest/status/{job_id}": "ingest_job"}
+# A sound body for each route that takes one, so that nothing but the stranger can be refused.
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/v1/ingest/events"): {"external_id": "x", "title": "x"},
+    ("POST", "/v1/ingest/batch"): {"records": [{"external_id": "x", "title": "x"}]},
+    ("POST", "/v1/ingest/{source}/issues"): {"external_id": "x", "title": "x"},
+    ("POST", "/v1/issues"): {"title": "x"},
+    ("PATCH", "/v1/issues/{issue_id}"): {"status": "closed"},
+    ("POST", "/v1/changes"): {"changes": [{"external_id": "x", "title": "x", "occurred_at": "2026-01-01T00:00:00Z"}]},
+    ("POST", "/v1/reports/generate"): {"template": "issue_digest", "format": "json"},
+    ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
+    ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
+    ("POST", "/v1/jobs/{job_id}/cancel"): None,
+}
+
+
+def _all() -> list[tuple[str, APIRoute]]:
+    """Return each method and route under /v1 of the application."""
+    app = create_app(SimpleNamespace(settings=Settings(data_dir=Path("nowhere"))))  # type: ignore[arg-type]  # nothing is served here
+    found = []
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, APIRoute) and context.path and context.path.startswith("/v1"):
+            route = copy.copy(context.original_route)
+            route.path = context.path
+            found += [(method, route) for method in sorted((context.methods or set()) - {"HEAD", "OPTIONS"})]
+    return found
+
+
+ROUTES = _all()
+CASES = pytest.mark.parametrize(("method", "route"), ROUTES, ids=[f"{method} {route.path}" for method, route in ROUTES])
+
+
+def scope_of(route: APIRoute) -> Scope | None:
+    """Return the scope that a route's `who` asks for."""
+    found = []
+    waiting = [route.dependant]
+    while waiting:
+        node = waiting.pop()
+        if node.call is not None and hasattr(node.call, "scope"):
+            found.append(node.call.scope)
+        waiting.extend(node.dependencies)
+    assert len(found) <= 1, f"{route.path} asks for several scopes"
+    return found[0] if found else None
+
+
+def _path(route: APIRoute, ids: dict[str, str] | None = None) -> str:
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in WORDS:
+            return WORDS[name]
+        assert name in NAMED, f"{route.path}: say in NAMED what {name} names"
+        return _of(route, ids or {})[NAMED[name]]
+
+    return re.sub(r"{(\w+)}", fill, route.path)
+
+
+def _of(route: APIRoute, ids: dict[str, str]) -> dict[str, str]:
+    plain = dict.fromkeys(
+        ("issue", "pattern", "prediction", "recommendation", "step", "job", "run"), "00000000-0000-7000-8000-000000000000"
+    )
+    kind = KINDS.get(route.path)
+    return {**plain, **ids, **({"job": ids[kind]} if kind and kind in ids else {})}
+
+
+def _call(api: make.Api, method: str, route: APIRoute, path: str) -> httpx.Response:
+    body = BODIES.get((method, route.path))
+    return api.call(method, path, **({} if body is None else {"json": body}))
+
+
+def _belongings(workspace: make.Workspace) -> dict[str, str]:
+    """Fill a workspace and return an id of each kind of thing in it."""
+    api = workspace.api
+    workspace.learn(*make.failures("database", (9, 8, 3, 2, 1)))
+    answer = api.ok("POST", "/v1/ingest/events", make.event())
+    job = api.ok("POST", "/v1/reports/generate", {"template": "issue_digest", "format": "json"})
+    with workspace.db() as db:
+        return {
+            "issue": answer["issue_id"],
+            "pattern": str(db.execute(select(Pattern.id).limit(1)).scalar_one()),
+            "prediction": api.ok("GET", "/v1/predictions")["data"][0]["id"],
+            "recommendation": str(db.execute(select(Recommendation.id).limit(1)).scalar_one()),
+            "step": str(db.execute(select(Step.id).limit(1)).scalar_one()),
+            "job": job["id"],
+            "run": job["run_id"],
+            "ingest_job": answer["job_id"],
+        }
+
+
+def test_there_are_routes() -> None:
+    assert len(ROUTES) >= 18
+
+
+@CASES
+def test_every_route_is_classified(method: str, route: APIRoute) -> None:
+    scope = scope_of(route)
+    assert (scope is None) == ((method, route.path) in PUBLIC), "a route needs a scope, or a reason in PUBLIC"
+    takes_body = route.body_field is not None
+    assert takes_body == (BODIES.get((method, route.path)) is not None), "give a sound body in BODIES"
+    if scope is not None and method != "GET":
+        assert not scope.value.endswith(":read"), "a route that changes something needs more than a reading scope"
+
+
+@CASES
+def test_anonymous_gets_401(anyone: make.Api, method: str, route: APIRoute) -> None:
+    if (method, route.path) in PUBLIC:
+        return
+    answer = _call(anyone, method, route, _path(route))
+    assert answer.status_code == 401, answer.text
+    assert answer.json()["error"]["code"] == "unauthorized"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@CASES
+def test_without_the_scope_403(alice: make.Workspace, method: str, route: APIRoute) -> None:
+    scope = scope_of(route)
+    if scope is None:
+        return
+    answer = _call(alice.with_scopes(*(set(Scope) - {scope})), method, route, _path(route))
+    assert answer.status_code == 403, answer.text
+    assert answer.json()["error"]["code"] == "forbidden"
+    assert scope.value in answer.json()["error"]["message"]
+
+
+def test_another_workspaces_id_is_404(alice: make.Workspace, bob: make.Workspace, charlie: make.Workspace) -> None:
+    """The owner herself gets an answer (so the ids are right); the neighbours get 404 for each."""
+    ids = _belongings(alice)
+    tried = 0
+    for method, route in ROUTES:
+        if (method, route.path) in PUBLIC or not any("{" + name + "}" in route.path for name in NAMED):
+            continue
+        path = _path(route, ids)
+        for stranger in (bob, charlie):
+            answer = _call(stranger.service, method, route, path)
+            assert answer.status_code == 404, (method, path, answer.text)
+            assert answer.json()["error"]["code"] == "not_found"
+            tried += 1
+        mine = _call(alice.service, method, route, path)
+        assert mine.is_success, (method, path, mine.text)
+    assert tried >= 10
+
+
+def test_lists_hold_only_the_own_workspace(alice: make.Workspace, bob: make.Workspace) -> None:
+    _belongings(alice)
+    for method, route in ROUTES:
+        if method != "GET" or "{" in route.path or route.path == "/v1/reports/templates":
+            continue
+        assert alice.service.ok("GET", route.path)["page"]["total"] > 0, route.path
+        assert bob.service.ok("GET", route.path) == {"data": [], "page": {"next_cursor": None, "has_more": False, "total": 0}}, route.path
+
+
+@CASES
+def test_a_viewer_changes_nothing(alice: make.Workspace, method: str, route: APIRoute) -> None:
+    if (method, route.path) in PUBLIC or method == "GET":
+        return
+    assert _call(alice.viewer, method, route, _path(route)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic abc",
+        "Bearer wrong",
+        "Token efx_pat_x",
+        "Bearer efx_pat_" + "a" * 43,
+        "Bearer \x7f\x01",
+        "Bearer " + "x" * 9000,
+    ],
+)
+def test_a_broken_token_gets_401(anyone: make.Api, header: str) -> None:
+    answer = anyone.call("GET", "/v1/issues", headers={"Authorization": header})
+    assert answer.status_code == 401, answer.text
+
+
+def test_the_scheme_is_read_in_any_case(alice: make.Workspace, anyone: make.Api) -> None:
+    for scheme in ("bearer", "BEARER", "bEaReR"):
+        assert anyone.call("GET", "/v1/issues", headers={"Authorization": f"{scheme} {alice.secrets['viewer']}"}).status_code == 200
+
+
+def test_health_and_ready_and_the_schema_need_no_token(anyone: make.Api) -> None:
+    assert anyone.get("/health").json() == {"status": "ok"}
+    assert anyone.get("/ready").status_code == 200
+    assert anyone.get("/openapi.json").status_code == 200
+    assert anyone.get("/docs").headers["content-type"].startswith("text/html")
+
+
+def test_the_dependency_shows_its_scope() -> None:
+    """`scope_of` reads what `needs` says; a route that hides it would pass for public and fail above."""
+    annotated = deps.needs(Scope.AUDIT_READ)
+    assert annotated.__metadata__[0].dependency.scope == Scope.AUDIT_READ
