@@ -10,16 +10,30 @@ from typing import Any
 from everfix.failures.fingerprint import Features
 from everfix.failures.sources import LEARN, Bag, Source, learnt
 
-# Weights of a logistic model with non-negative weights, so that no agreement can ever count against a merge nor a contradiction for one.
-# Fitted by bench/fit_groups.py on the older half or half of the projects of the public sets, never on the parts that are reported.
-WEIGHTS: dict[str, float] = {
-    "difference_bits": 0.10, "difference": 3.2, "plain_difference": 0.5, "service_bits": 0.19, "service_words": 0.0, "type_bits": 0.11, "lines": 0.73, "word_bits": 0.12,
-    "title_bits": 0.0, "time_bits": 0.12, "service_and_difference": 0.33, "service_and_text": 0.0, "service_and_top": 0.68, "top_bits": 0.0, "frames": 0.0,
-    "call_words": 0.0, "call_bits": 0.10, "type_words": 0.21, "hours": 0.13, "hours_and_calls": 0.03,
-    "other_type": -0.33, "other_difference": -0.08, "long_ago": -0.58, "same_moment": -1.35, "many": -0.69,
+# Weights of a logistic model a kind of comparison, with signs fixed beforehand, so that no agreement can ever count against a merge nor a contradiction
+# for one. Fitted by bench/fit_groups.py on the older half, or half of the projects, of the public sets, never on the parts that are reported.
+NAMES = (
+    "difference", "plain_difference", "difference_bits", "service_bits", "service_words", "type_bits", "type_words", "lines", "word_bits", "title_bits",
+    "service_and_difference", "service_and_text", "service_and_top", "top_bits", "frames", "call_words", "call_bits", "time_bits", "hours",
+    "hours_and_calls", "other_type", "other_difference", "long_ago", "same_moment", "many", "young",
+)  # fmt: skip
+MODELS: dict[str, dict[str, float]] = {
+    "check": {
+        "bias": -4.08, "difference": 4.306, "plain_difference": 2.378, "service_bits": 0.05, "service_words": 0.145, "type_bits": 0.616,
+        "lines": 0.403, "word_bits": 0.074, "title_bits": 0.109, "service_and_difference": 1.481, "call_words": 2.577, "time_bits": 0.1,
+        "hours": 0.1, "other_difference": -0.371, "long_ago": -0.3, "same_moment": -4.0, "many": -0.06,
+    },
+    "crash": {
+        "bias": 0.02, "difference": 1.0, "plain_difference": 0.5, "service_bits": 0.096, "type_words": 0.349, "lines": 0.185,
+        "title_bits": 0.246, "service_and_text": 4.335, "service_and_top": 0.304, "top_bits": 0.202, "frames": 0.54, "call_bits": 0.15,
+        "time_bits": 0.178, "hours": 0.227, "other_type": -0.354, "same_moment": -1.11, "many": -0.791,
+    },
+    "text": {
+        "bias": -5.78, "service_words": 2.618, "type_bits": 0.1, "type_words": 0.3, "lines": 7.408, "word_bits": 0.149,
+        "other_difference": -1.853, "long_ago": -0.485, "same_moment": -7.792, "many": -0.229, "young": -5.982,
+    },
 }  # fmt: skip
-BIAS = 1.3
-AGAINST = frozenset(("other_type", "other_difference", "long_ago", "same_moment", "many"))  # what may only speak against a merge
+AGAINST = frozenset(("other_type", "other_difference", "long_ago", "same_moment", "many", "young"))  # what may only speak against a merge
 REASONS = {
     "plain_difference": "both differ in a plain value", "difference_bits": "the same unusual difference", "difference": "the same difference between expected and actual", "service_bits": "the same place",
     "service_words": "places with related names", "type_bits": "the same error type", "lines": "the same lines", "word_bits": "the same unusual words",
@@ -41,7 +55,8 @@ def evidence(a: Bag, b: Bag, source: Source) -> dict[str, float]:
     _places(a, b, source, out)
     _texts(a, b, source, out)
     _times(a, b, source, out)
-    out["many"] = math.log2(max(source.seen, LEARN) + 2)
+    out["many"] = math.log2(source.seen + 4)
+    out["young"] = float(source.seen < LEARN)
     return {name: value for name, value in out.items() if value}
 
 
@@ -109,10 +124,18 @@ def _rarest(tokens: frozenset[str], source: Source, most: float) -> float:
     return min(most, sum(sorted(map(source.bits, tokens), reverse=True)[:3]))
 
 
+def kind(a: Bag, b: Bag) -> str:
+    """Return which model compares two failures: two failed checks (their own frame on top), two crashes, or texts."""
+    if a.frames and b.frames:
+        return "check" if a.check or b.check else "crash"
+    return "text"
+
+
 def score(a: Bag, b: Bag, source: Source) -> tuple[float, dict[str, float]]:
     """Return the log-odds that two failures of one source have one cause, and what each part of the evidence added."""
-    parts = {name: WEIGHTS[name] * value for name, value in evidence(a, b, source).items() if WEIGHTS[name]}
-    return BIAS + sum(parts.values()), parts
+    model = MODELS[kind(a, b)]
+    parts = {name: weight * value for name, value in evidence(a, b, source).items() if (weight := model.get(name))}
+    return model["bias"] + sum(parts.values()), parts
 
 
 def likeness(log_odds: float) -> float:

@@ -39,6 +39,7 @@ class Bag:
         self.kinds = frozenset(f"y:{w}" for w in normalise.words(features.error_type))
         self.type = f"t:{features.error_type}" if features.error_type else ""
         self.service = f"s:{features.service}" if features.service else ""
+        self.check = bool(features.frames) and features.frames[0] in features.tests
         self.top = f"f:{features.frames[0]}" if features.frames else ""
         self.head = f"h:{features.lines[0]}" if features.lines else ""
 
