@@ -1,0 +1,325 @@
+"""The forms of charts: each turns the records of a Chart into the layers of a Vega-Lite specification."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+from everfix.documents import axes, palette
+from everfix.documents import format as words
+from everfix.documents.matrix import matrix
+from everfix.documents.model import Cell, Chart, Unit
+from everfix.documents.palette import Palette
+
+Json = dict[str, Any]
+Records = list[dict[str, Cell]]
+DOTS = 16  # up to this many points a line also shows each of them
+NAMED = 14  # up to this many bars or points carry their value or name
+MAX_BARS = 40
+
+# ---- the parts that the forms are made of
+
+
+def many(chart: Chart) -> bool:
+    return len(chart.y) > 1 or chart.series is not None
+
+
+def _quantity(chart: Chart, scaled: axes.Scale, *, field: str = "y", grid: bool = True, zero: bool = True, title: bool = False) -> Json:
+    axis: Json = {"labelExpr": scaled.label(), "tickCount": 4, "grid": grid, "title": None}
+    if title:
+        axis["title"] = words.printable(axes.column(chart, chart.y[0]).title)
+    return {"field": field, "type": "quantitative", "axis": axis, "scale": {"zero": zero, "nice": True}}
+
+
+def _across(chart: Chart, records: Records) -> Json:
+    """The x encoding of lines and areas: time, number or category."""
+    unit = axes.column(chart, chart.x).unit
+    if unit in axes.TIMES:
+        seen = sorted(str(record["x"]) for record in records if record["x"])
+        days = (date.fromisoformat(seen[-1][:10]) - date.fromisoformat(seen[0][:10])).days if seen else 0
+        shown = "%b %Y" if days > 150 else "%-d %b" if days > 2 else "%-d %b, %H:%M"
+        axis = {
+            "labelExpr": f"utcFormat(datum.value, {json.dumps(shown)})",
+            "tickCount": 5,
+            "labelOverlap": True,
+            "labelFlush": True,
+            "title": None,
+        }
+        return {"field": "x", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
+    if unit is not Unit.TEXT and all(isinstance(record["x"], int | float) for record in records):
+        return {"field": "x", "type": "quantitative", "scale": {"zero": False, "nice": False}, "axis": {"title": None, "tickCount": 6}}
+    return {"field": "x", "type": "ordinal", "sort": None, "axis": {"title": None, "labelAngle": 0, "labelOverlap": True}}
+
+
+def _colour(chart: Chart, records: Records, colours: Palette) -> Json:
+    if not many(chart):
+        return {"value": colours.accent}
+    names = list(dict.fromkeys(str(record["s"]) for record in records))
+    ranged = [colours.series[place % len(colours.series)] for place in range(len(names))]
+    return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {"columns": 3}}
+
+
+def _tooltip(chart: Chart) -> list[Json]:
+    across = {"field": "xs", "type": "nominal", "title": _quoted(axes.column(chart, chart.x).title)}
+    value = {"field": "ys", "type": "nominal", "title": _quoted(axes.column(chart, chart.y[0]).title)}
+    if not many(chart):
+        return [across, value]
+    return [across, {"field": "s", "type": "nominal", "title": "Series"}, {**value, "title": "Value"}]
+
+
+def _quoted(title: str) -> str:
+    """Return a title for a tooltip: the one text that Vega-Lite puts between quotes of an expression, so it must hold none."""
+    return words.short(" ".join(words.printable(title).replace('"', "”").replace("\\", "/").split()), 80)
+
+
+def _threshold(chart: Chart, scaled: axes.Scale, colours: Palette) -> list[Json]:
+    """The dashed line that must not be crossed, with its name above its left end."""
+    if chart.threshold is None:
+        return []
+    shown = axes.column(chart, chart.y[0]).unit
+    label = words.printable(chart.threshold_label) or f"Threshold {words.show(chart.threshold, shown)}"
+    at = {"datum": chart.threshold / scaled.divisor, "type": "quantitative"}
+    rule = {"mark": {"type": "rule", "color": colours.warn, "strokeDash": [5, 3], "strokeWidth": 1.3}, "encoding": {"y": at}}
+    text = {
+        "type": "text",
+        "text": words.short(label, 48),
+        "align": "left",
+        "x": 4,
+        "dy": -6,
+        "color": colours.warn,
+        "fontWeight": 600,
+        "fontSize": 10.5,
+    }
+    return [{**rule, "data": {"values": [{}]}}, {"mark": text, "encoding": {"y": at}, "data": {"values": [{}]}}]
+
+
+def _breach(chart: Chart, records: Records, x: Json, y: Json, colours: Palette) -> list[Json]:
+    """Mark the first point that the threshold does not hold: of the projection where there is one."""
+    if chart.threshold is None or not chart.y:
+        return []
+    scaled = [(record, record["y"]) for record in records if isinstance(record["y"], int | float)]
+    limit = axes.scale(axes.column(chart, chart.y[0]).unit, axes.largest(chart), "USD").of(chart.threshold)
+    candidates = [record for record, value in scaled if float(value) >= float(limit or 0) and (record["after"] or chart.split is None)]
+    if not candidates:
+        return []
+    first = [{**candidates[0], "name": f"{candidates[0]['ys']} on {candidates[0]['xs']}" if chart.split else candidates[0]["ys"]}]
+    ring = {"type": "point", "size": 95, "filled": True, "color": colours.bad, "stroke": colours.paper, "strokeWidth": 1.5, "opacity": 1}
+    label = {"type": "text", "align": "right", "dx": -9, "dy": -8, "color": colours.bad, "fontWeight": 600}
+    encoding = {"x": x, "y": {**y, "axis": y["axis"]}}
+    named = {**encoding, "text": {"field": "name"}}
+    return [{"data": {"values": first}, "mark": ring, "encoding": encoding}, {"data": {"values": first}, "mark": label, "encoding": named}]
+
+
+# ---- the forms
+
+
+def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+    x, y = _across(chart, records), _quantity(chart, scaled, zero=_from_zero(records))
+    colour = _colour(chart, records, colours)
+    _edges(records)
+    layers: list[Json] = []
+    if chart.lower and chart.upper:
+        band = {
+            "x": x,
+            "y": {**y, "field": "lower"},
+            "y2": {"field": "upper"},
+            "color": {**colour, "legend": None} if "field" in colour else colour,
+        }
+        layers.append({"mark": {"type": "area", "opacity": 0.16}, "encoding": band})
+    stroke = {"type": "line", "strokeWidth": 2.2, "strokeCap": "round", "strokeJoin": "round"}
+    encoding = {"x": x, "y": y, "color": colour}
+    layers.append({"mark": stroke, "encoding": encoding, "transform": [{"filter": "!datum.after"}]})
+    if chart.split:
+        layers.append(
+            {"mark": {**stroke, "strokeDash": [2, 5]}, "encoding": encoding, "transform": [{"filter": "datum.after || datum.edge"}]}
+        )
+        layers += _projected(records, x, colours)
+    dots = 45 if len(records) <= DOTS * max(1, len(chart.y)) and not chart.split else 0
+    layers.append(
+        {
+            "mark": {"type": "point", "filled": True, "size": dots or 60, "opacity": 1 if dots else 0},
+            "encoding": {**encoding, "tooltip": _tooltip(chart)},
+        }
+    )
+    return {"layer": layers + _threshold(chart, scaled, colours) + _breach(chart, records, x, y, colours)}
+
+
+def _edges(records: Records) -> None:
+    """Mark each series' last observed record, where its projection starts."""
+    last = {str(record["s"]): record for record in records if not record["after"]}
+    for record in last.values():
+        record["edge"] = True
+
+
+def _from_zero(records: Records) -> bool:
+    """A line starts at zero unless all of it runs in the upper half, where its shape would be lost."""
+    values = [float(record["y"]) for record in records if isinstance(record["y"], int | float)]
+    return not values or min(values) < 0.5 * max(values) or max(values) <= 0
+
+
+def _projected(records: Records, x: Json, colours: Palette) -> list[Json]:
+    edge = next((record for record in records if record.get("edge")), None)
+    if edge is None:
+        return []
+    where = {"values": [{"x": edge["x"]}]}
+    rule = {"type": "rule", "color": colours.line, "strokeWidth": 1}
+    text = {"type": "text", "text": "projected →", "align": "left", "dx": 5, "y": 6, "color": colours.muted, "fontSize": 10.5}
+    return [{"data": where, "mark": rule, "encoding": {"x": x}}, {"data": where, "mark": text, "encoding": {"x": x}}]
+
+
+def _area(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+    x, y = _across(chart, records), _quantity(chart, scaled)
+    colour = _colour(chart, records, colours)
+    encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": colour, "tooltip": _tooltip(chart)}
+    mark: Json = {"type": "area", "opacity": 0.8 if many(chart) else 0.18}
+    if not many(chart):
+        mark["line"] = {"color": colours.accent, "strokeWidth": 2.2, "opacity": 1}
+    return {"layer": [{"mark": mark, "encoding": encoding}, *_threshold(chart, scaled, colours)]}
+
+
+def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+    records[:] = records[: MAX_BARS * len(chart.y)]
+    y = {
+        "field": "x",
+        "type": "ordinal",
+        "sort": None,
+        "axis": {"title": None, "labelColor": colours.ink, "labelLimit": 170, "domain": False},
+    }
+    single = not many(chart)
+    x = _quantity(chart, scaled, grid=not single)
+    x["stack"] = "zero"
+    if single:  # the value stands at the end of its bar: no axis is needed, but room for the words is
+        x["axis"] = None
+        low, high = min(0.0, _extreme(records, min)), max(0.0, _extreme(records, max))
+        room = 0.18 * ((high - low) or 1.0)
+        x["scale"] = {"domain": [low - room * (low < 0), high + room * (high > 0 or low == 0)], "nice": False, "zero": False}
+    encoding = {"y": y, "x": x, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
+    layers: list[Json] = [{"mark": {"type": "bar", "height": {"band": 0.62}, "cornerRadiusEnd": 2}, "encoding": encoding}]
+    if single:
+        named = {"y": y, "x": {**x, "stack": None}, "text": {"field": "ys"}}
+        outward = {"align": {"expr": "datum.y < 0 ? 'right' : 'left'"}, "dx": {"expr": "datum.y < 0 ? -5 : 5"}}
+        layers.append({"mark": {"type": "text", **outward, "color": colours.ink}, "encoding": named})
+    return {"layer": layers}
+
+
+def _extreme(records: Records, pick: Callable[..., float]) -> float:
+    return float(pick((float(record["y"]) for record in records if isinstance(record["y"], int | float)), default=0.0))
+
+
+def _column(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+    names = list(dict.fromkeys(str(record["x"]) for record in records))
+    step = -(-len(names) // 7) if axes.column(chart, chart.x).unit in axes.TIMES else 1
+    axis: Json = {"title": None, "labelAngle": 0, "labelOverlap": True, "labelLimit": 86, "values": names[::step]}
+    if axes.column(chart, chart.x).unit in axes.TIMES:
+        axis["labelExpr"] = "utcFormat(toDate(datum.value + 'Z'), '%-d %b')"
+    x = {"field": "x", "type": "ordinal", "sort": None, "axis": axis, "scale": {"paddingInner": 0.28, "paddingOuter": 0.1}}
+    named = not many(chart) and len(names) <= NAMED and chart.threshold is None
+    y = _quantity(chart, scaled, grid=not named)
+    if named:
+        y["axis"] = None
+    encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
+    layers: list[Json] = [{"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": encoding}]
+    if named:
+        layers.append({"mark": {"type": "text", "dy": -7, "color": colours.ink}, "encoding": {"x": x, "y": y, "text": {"field": "ys"}}})
+    return {"layer": layers + _threshold(chart, scaled, colours)}
+
+
+def _heatmap(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+    calendar = chart.series is None and axes.column(chart, chart.x).unit is Unit.DATE
+    if calendar:
+        _weeks(records)
+    top = max(_extreme(records, max), 1e-9)
+    columns = list(dict.fromkeys(str(record["x"]) for record in records))
+    axis: Json = {"title": None, "domain": False, "labelAngle": 0 if len(columns) <= 6 or calendar else -35, "labelLimit": 120}
+    if calendar:
+        axis |= {"values": columns[:: -(-len(columns) // 7)], "labelExpr": "utcFormat(toDate(datum.value + 'T00:00:00Z'), '%-d %b')"}
+    where = {
+        "x": {"field": "x", "type": "ordinal", "sort": None, "axis": axis},
+        "y": {"field": "s", "type": "ordinal", "sort": list(WEEKDAYS) if calendar else None, "axis": {"title": None, "domain": False}},
+    }
+    empty = {"type": "rect", "cornerRadius": 2, "fill": colours.grid, "stroke": colours.paper, "strokeWidth": 2}
+    filled = {"type": "rect", "cornerRadius": 2, "fill": colours.accent, "stroke": colours.paper, "strokeWidth": 2}
+    legend = {
+        "labelExpr": scaled.label(),
+        "symbolType": "square",
+        "symbolFillColor": colours.accent,
+        "symbolStrokeWidth": 0,
+        "tickCount": 4,
+    }
+    printed = len(records) <= 150 and len(columns) <= 12
+    shade = {"field": "y", "type": "quantitative", "scale": {"domain": [0, top], "range": [0.06, 1]}, "legend": None if printed else legend}
+    layers = [
+        {"mark": empty, "encoding": where},
+        {
+            "mark": filled,
+            "encoding": {**where, "fillOpacity": shade, "tooltip": _tooltip(chart)},
+            "transform": [{"filter": "datum.y !== null"}],
+        },
+    ]
+    if printed:
+        strong = json.dumps(_turning(colours) * top)
+        colour = {"condition": {"test": f"datum.y > {strong}", "value": colours.paper}, "value": colours.ink}
+        layers.append({"mark": {"type": "text", "fontSize": 10.5}, "encoding": {**where, "text": {"field": "ys"}, "color": colour}})
+    return {"layer": layers}
+
+
+def _turning(colours: Palette) -> float:
+    """Return the share (0–1) of the ramp from which words read better in the paper's colour than in ink."""
+    shares = [step / 20 for step in range(21)]
+    fills = [palette.mix(colours.paper, colours.accent, 0.06 + 0.94 * share) for share in shares]
+    lighter = [palette.contrast(fill, colours.paper) > palette.contrast(fill, colours.ink) for fill in fills]
+    return next((share for share, turned in zip(shares, lighter, strict=True) if turned), 1.0)
+
+
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _weeks(records: Records) -> None:
+    """Turn days into a calendar: a column for each week, named by its Monday, and a row for each weekday."""
+    records[:] = [record for record in records if record["x"] is not None]
+    records.sort(key=lambda record: str(record["x"]))
+    for record in records:
+        day = date.fromisoformat(str(record["x"])[:10])
+        record["x"] = (day - timedelta(days=day.weekday())).isoformat()
+        record["s"] = WEEKDAYS[day.weekday()]
+
+
+def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+    across = axes.column(chart, chart.x)
+    if across.unit in (Unit.TEXT, Unit.FLAG, *axes.TIMES):
+        x = _across(chart, records)
+    else:
+        widths = axes.scale(across.unit, _extreme([{"y": record["x"]} for record in records], max), "USD")
+        for record in records:
+            record["x"] = widths.of(record["x"])
+        x = {"field": "x", "type": "quantitative", "scale": {"zero": False, "nice": True, "padding": 12}}
+        x["axis"] = {"labelExpr": widths.label(), "tickCount": 5, "grid": True, "title": words.printable(across.title)}
+    y = _quantity(chart, scaled, zero=False, title=True)
+    y["scale"]["padding"] = 12
+    label = next((column.key for column in chart.table.columns if column.unit is Unit.TEXT and column.key != chart.series), None)
+    if label is not None:
+        for record, name in zip(records, chart.table.column(label), strict=False):
+            record["name"] = words.short(words.printable(str(name)), 26)
+    encoding = {"x": x, "y": y, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
+    layers: list[Json] = [{"mark": {"type": "point", "filled": True, "size": 75, "opacity": 0.75}, "encoding": encoding}]
+    if label is not None and len(records) <= NAMED:
+        named = {"x": x, "y": y, "text": {"field": "name"}}
+        layers.append({"mark": {"type": "text", "align": "left", "dx": 8, "fontSize": 10, "color": colours.muted}, "encoding": named})
+    return {"layer": layers + _threshold(chart, scaled, colours)}
+
+
+def _matrix(chart: Chart, _records: Records, _scaled: axes.Scale, colours: Palette) -> Json:
+    return matrix(chart, colours)
+
+
+FORMS: dict[str, Callable[[Chart, Records, axes.Scale, Palette], Json]] = {
+    "line": _line,
+    "area": _area,
+    "bar": _bar,
+    "column": _column,
+    "heatmap": _heatmap,
+    "scatter": _scatter,
+    "matrix": _matrix,
+}
