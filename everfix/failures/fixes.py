@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -117,8 +118,14 @@ def causes_of(facts: PatternFacts) -> list[tuple[str, float, str]]:
 
 def in_text(word: str, text: str) -> bool:
     """Whether the word (or its beginning, with a trailing *) stands in lower-case text at the border of a word."""
+    bare = word.rstrip("*")
+    return bare in text and _bordered(word).search(text) is not None  # the plain look first: most words are not there
+
+
+@functools.lru_cache(maxsize=4096)
+def _bordered(word: str) -> re.Pattern[str]:
     end = r"" if word.endswith("*") else r"(?![a-z0-9])"
-    return re.search(rf"(?<![a-z0-9]){re.escape(word.rstrip('*'))}{end}", text) is not None
+    return re.compile(rf"(?<![a-z0-9]){re.escape(word.rstrip('*'))}{end}")
 
 
 def likeness(one: PatternFacts, other: PatternFacts) -> float:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,7 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, attributes, load_only
 
 from everfix.core import clock, db as database, jobs
 from everfix.core.db import Json
@@ -22,6 +23,8 @@ from everfix.identity import workspaces
 from everfix.ingest.events import Issue
 
 NAME = "grouping"
+SCOPE = "workspace"  # a workspace is one scope, since one cause speaks through many tools
+TOGETHER = 2_000  # issues that one run takes, its own and those of jobs that wait: what is done once for each pattern is done less often
 EXACT = 0.95  # confidence of an exact match: two failures with one fingerprint
 FIRST = 0.5  # confidence of a pattern's first member
 
@@ -37,9 +40,9 @@ class Batch:
 
 
 def failure(issue: Issue) -> fingerprint.Failure:
-    """Return the issue as the fingerprint sees it; a workspace is one scope, since one cause speaks through many tools."""
+    """Return the issue as the fingerprint sees it."""
     return fingerprint.Failure(
-        scope="workspace",
+        scope=SCOPE,
         title=issue.title,
         message=issue.body,
         stacktrace=issue.stacktrace,
@@ -80,39 +83,76 @@ def assign(db: Session, batch: Batch) -> None:
     keys = {found.key for found in batch.prints.values()}
     known = patterns.known(db, fingerprint.CURRENT, keys)
     grouper = _grouper(db)
+    scope = grouper.scopes.setdefault(SCOPE, grouping.Scope())
     groups: dict[str, UUID] = {}
-    for issue in batch.issues:
-        found = batch.prints.get(issue.id)
-        if found is None:
-            if issue.pattern_id is not None:
-                batch.touched.add(issue.pattern_id)
-            continue
-        made = grouper.assign(str(issue.id), failure(issue))
-        pattern_id = known.get(found.key)
-        if pattern_id is None:
-            pattern_id, confidence = _place(db, here, issue, found, made, groups)
-            known[found.key] = pattern_id
-            patterns.remember(db, fingerprint.CURRENT, found.key, pattern_id)
-            why = made.why
-        else:
-            confidence, why = EXACT, {**found.why, "rule": f"same {found.why.get('rule', 'fingerprint')}"}
-        _link(issue, found, pattern_id, confidence, why, made, batch)
+    fresh: dict[str, UUID] = {}
+    links: list[Link] = []
+    with db.no_autoflush:  # new patterns are written together, before the first key or issue that refers to them
+        for issue in batch.issues:
+            found = batch.prints.get(issue.id)
+            if found is None:
+                if issue.pattern_id is not None:
+                    batch.touched.add(issue.pattern_id)
+                continue
+            made = grouping.assign(scope, found, grouper.corrections)
+            pattern_id = known.get(found.key)
+            if pattern_id is None:
+                pattern_id, confidence = _place(db, here, issue, found, made, groups)
+                known[found.key] = fresh[found.key] = pattern_id
+                why = made.why
+            else:
+                confidence, why = EXACT, {**found.why, "rule": f"same {found.why.get('rule', 'fingerprint')}"}
+            links.append(_linked(issue, found, pattern_id, confidence, why, made))
     db.flush()
+    for key, pattern_id in fresh.items():
+        patterns.remember(db, fingerprint.CURRENT, key, pattern_id)
+    _link(db, batch, links)
     revision = learned.save(db, NAME, fingerprint.CURRENT, grouper.state())
     with _held_lock:
         _held[workspace] = (revision, grouper)
 
 
-def _link(
-    issue: Issue, found: fingerprint.Fingerprint, pattern_id: UUID, confidence: float, why: Json, made: grouping.Assignment, batch: Batch
-) -> None:
-    if issue.pattern_id is not None and issue.pattern_id != pattern_id:
-        batch.touched.add(issue.pattern_id)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Link:
+    """An issue and the pattern it goes to, with the reason."""
+
+    issue: Issue
+    pattern_id: UUID
+    fingerprint: str
+    assignment: Json
+
+
+def _linked(  # noqa: PLR0917 - what was decided, and by whom
+    issue: Issue, found: fingerprint.Fingerprint, pattern_id: UUID, confidence: float, why: Json, made: grouping.Assignment
+) -> Link:
     nearest = {"group": made.nearest[0], "similarity": round(made.nearest[1], 4)} if made.nearest else None
-    issue.pattern_id, issue.fingerprint = pattern_id, found.key
-    issue.assignment = {"version": found.version, "confidence": round(confidence, 4), "why": why, "nearest": nearest}
-    issue.analysis_status, issue.analyzed_at, issue.updated_at = "done", batch.now, batch.now
-    batch.touched.add(pattern_id)
+    told = {"version": found.version, "confidence": round(confidence, 4), "why": why, "nearest": nearest}
+    return Link(issue, pattern_id, found.key, told)
+
+
+def _link(db: Session, batch: Batch, links: Sequence[Link]) -> None:
+    """Write where the issues went in one statement, and let the loaded issues say the same."""
+    rows = [
+        {"id": str(one.issue.id), "pattern_id": str(one.pattern_id), "fingerprint": one.fingerprint, "assignment": one.assignment}
+        for one in links
+    ]
+    db.execute(text(_LINK), {"rows": json.dumps(rows), "now": batch.now})
+    for one in links:
+        if one.issue.pattern_id is not None and one.issue.pattern_id != one.pattern_id:
+            batch.touched.add(one.issue.pattern_id)
+        batch.touched.add(one.pattern_id)
+        for name, value in (
+            ("pattern_id", one.pattern_id), ("fingerprint", one.fingerprint), ("assignment", one.assignment),
+            ("analysis_status", "done"), ("analyzed_at", batch.now), ("updated_at", batch.now),
+        ):  # fmt: skip
+            attributes.set_committed_value(one.issue, name, value)
+
+
+_LINK = """
+UPDATE issues i SET pattern_id = r.pattern_id, fingerprint = r.fingerprint, assignment = r.assignment,
+    analysis_status = 'done', analyzed_at = :now, updated_at = :now
+FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(id uuid, pattern_id uuid, fingerprint text, assignment jsonb) WHERE i.id = r.id
+"""
 
 
 def _place(
@@ -162,11 +202,19 @@ def verify(db: Session, batch: Batch) -> None:
 
 STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, recommend, verify)
 
+GROUPING = STEPS[:3]  # what history needs at once; what is predicted from it follows at each step of the walk
+
+
+_READ = (
+    Issue.title, Issue.body, Issue.stacktrace, Issue.error_type, Issue.service, Issue.kind, Issue.team, Issue.severity, Issue.occurred_at,
+    Issue.analysis_status, Issue.pattern_id,
+)  # fmt: skip
+
 
 def learn(db: Session, issue_ids: Sequence[UUID], *, now: datetime | None = None, steps: Sequence[Callable[[Session, Batch], None]] = STEPS) -> Batch:
     """Take these issues through the loop. One learner at a time per workspace, so that two equal failures meet in one pattern."""
     database.lock(db, "loop")
-    query = select(Issue).where(Issue.id.in_(issue_ids)).order_by(Issue.occurred_at, Issue.id)
+    query = select(Issue).where(Issue.id.in_(issue_ids)).order_by(Issue.occurred_at, Issue.id).options(load_only(*_READ))
     batch = Batch(now or clock.now(), list(db.execute(query).scalars()))
     for step in steps:
         step(db, batch)
@@ -185,11 +233,48 @@ def refresh(db: Session, now: datetime) -> int:
 
 
 def task_learn(job: jobs.Running) -> Json:
-    """Job `failures.learn`: the loop over the issues of one submission."""
-    issue_ids = [UUID(text_) for text_ in job.payload["issues"]]
+    """Job `failures.learn`: the loop over the issues of one submission, and over those of jobs that wait behind it.
+
+    1. Take jobs along that wait (not at a second try: one of them may be why the first failed).
+    2. Learn from all their issues at once.
+    3. End the jobs taken along in the same transaction. Had it failed, each would still come up by itself.
+    """
+    own = [UUID(text_) for text_ in job.payload["issues"]]
     with job.database.transaction(job.workspace) as db:
-        batch = learn(db, issue_ids)
-    return {"issues": len(batch.issues), "patterns": len(batch.touched)}
+        database.lock(db, "loop")
+        this = jobs.get(db, job.job_id)
+        if this.status == jobs.Status.SUCCEEDED:
+            return this.result or {}  # while it waited for the lock, another job took it along
+        along = _take_along(job, TOGETHER - len(own)) if this.attempts == 1 else {}
+        batch = learn(db, [*own, *(issue for issues in along.values() for issue in issues)])
+        pattern_of = {issue.id: issue.pattern_id for issue in batch.issues}
+        for other, issues in along.items():
+            db.execute(update(jobs.Job).where(jobs.Job.id == other).values(_ended(issues, pattern_of)))
+    return _told(own, pattern_of)
+
+
+def _take_along(job: jobs.Running, room: int) -> dict[UUID, list[UUID]]:
+    """Return the issues of learning jobs that wait, oldest first, and say that these run now; `room` issues at most."""
+    taken: dict[UUID, list[UUID]] = {}
+    with job.database.transaction(job.workspace) as db:
+        waiting = select(jobs.Job).where(jobs.Job.kind == "failures.learn", jobs.Job.status == jobs.Status.QUEUED)
+        for other in db.execute(waiting.order_by(jobs.Job.id).limit(room).with_for_update(skip_locked=True)).scalars():
+            issues = [UUID(text_) for text_ in other.payload["issues"]]
+            if len(issues) > room:
+                break
+            room -= len(issues)
+            taken[other.id] = issues
+            other.status, other.started_at = jobs.Status.RUNNING, clock.now()
+    return taken
+
+
+def _told(issues: Sequence[UUID], pattern_of: dict[UUID, UUID | None]) -> Json:
+    found = [pattern_of[issue] for issue in issues if issue in pattern_of]
+    return {"issues": len(found), "patterns": len({pattern for pattern in found if pattern is not None})}
+
+
+def _ended(issues: Sequence[UUID], pattern_of: dict[UUID, UUID | None]) -> Json:
+    return {"status": jobs.Status.SUCCEEDED, "progress": 1.0, "finished_at": clock.now(), "result": _told(issues, pattern_of)}
 
 
 def task_refresh(job: jobs.Running) -> Json:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -18,6 +18,7 @@ from everfix.failures import features, risk
 
 RECURRING = 2  # failures that make a loop
 CONFIRMED_FAILURES, CONFIRMED_DAYS = 3, 2  # what turns an emerging pattern active
+SILENT = timedelta(days=180)  # a pattern that has not failed for longer is no longer asked about
 PRIOR_MEMBERS = 2.0  # how many members of confidence 0.5 a new pattern starts with
 
 
@@ -183,26 +184,27 @@ class Known:
     history: features.History
 
 
-def histories(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = None, silent: timedelta = timedelta(days=400)) -> list[Known]:
+def histories(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = None, silent: timedelta = SILENT) -> list[Known]:
     """Return the live patterns (or these) with what was known of them at `now`; those silent for longer are left out."""
     query = select(Pattern).where(Pattern.status != "resolved", Pattern.issue_count > 0, Pattern.last_seen_at > now - silent)
     if pattern_ids is not None:
         query = query.where(Pattern.id.in_(pattern_ids))
-    found = {pattern.id: pattern for pattern in db.execute(query.order_by(Pattern.id)).scalars()}
-    hours: dict[UUID, list[Any]] = {key: [] for key in found}
-    rows = select(PatternHour).where(PatternHour.pattern_id.in_(list(found)), PatternHour.newest <= now).order_by(PatternHour.hour)
-    for row in db.execute(rows).scalars():
-        hours[row.pattern_id].append(row)
-    return [
-        Known(
-            found[key],
-            features.History.of(
-                str(key), [row.newest for row in rows_], counts=[row.failures for row in rows_], kind=found[key].kind, source=found[key].service or ""
-            ),
-        )
-        for key, rows_ in hours.items()
-        if rows_
-    ]
+    found = list(db.execute(query.order_by(Pattern.id)).scalars())
+    rows = db.execute(text(_HISTORY), {"ids": [pattern.id for pattern in found], "now": now})
+    hours = {row.pattern_id: (row.at, row.failures) for row in rows}
+    return [Known(pattern, _history(pattern, *hours[pattern.id])) for pattern in found if pattern.id in hours]
+
+
+def _history(pattern: Pattern, at: Sequence[int], failures: Sequence[int]) -> features.History:
+    moments = np.array(at, dtype=np.int64)
+    counts = np.array(failures, dtype=np.int64)
+    return features.History(str(pattern.id), moments, moments, counts, int(moments[0]), pattern.kind, pattern.service or "")
+
+
+_HISTORY = """
+SELECT pattern_id, array_agg((extract(epoch FROM newest) * 1000000)::bigint ORDER BY hour) AS at, array_agg(failures ORDER BY hour) AS failures
+FROM pattern_hours WHERE pattern_id = ANY(:ids) AND newest <= :now GROUP BY pattern_id
+"""
 
 
 def rate(db: Session, pattern_ids: Sequence[UUID], probabilities: dict[UUID, float]) -> None:

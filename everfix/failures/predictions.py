@@ -6,13 +6,13 @@ resolved when its window ends: `hit` (it failed), `prevented` (it did not, and a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import ids
@@ -66,15 +66,14 @@ def refresh(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = Non
     2. Predict; write today's prediction of each pattern; older open ones are superseded.
     """
     window = workspaces.here(db).prediction_window_days
-    model = catch_up(db, now, window)
     known = patterns.histories(db, now, pattern_ids)
     if not known:
         return {}
+    model = catch_up(db, now, window, known if pattern_ids is None else None)
     forecasts = model.predict([item.history for item in known], now, window, whole=pattern_ids is None)
-    trigger = triggers.of(db, [item.pattern for item in known], now)
+    trigger = triggers.of(db, known, now)
     rows = [_row(item.pattern, made, trigger[item.pattern.id], now, window) for item, made in zip(known, forecasts, strict=True)]
-    for start in range(0, len(rows), 1000):
-        _write(db, rows[start : start + 1000])
+    _write(db, rows)
     touched = [row["pattern_id"] for row in rows]
     db.execute(
         update(Prediction)
@@ -104,17 +103,39 @@ def _row(pattern: patterns.Pattern, made: forecast.Forecast, trigger: str, now: 
 
 
 def _write(db: Session, rows: list[dict[str, Any]]) -> None:
-    statement = insert(Prediction).values(rows)
-    fresh = {name: getattr(statement.excluded, name) for name in rows[0] if name not in ("id", "pattern_id", "window_days", "day")}
-    db.execute(
-        statement.on_conflict_do_update(
-            index_elements=["workspace_id", "pattern_id", "window_days", "day"], set_=fresh, where=Prediction.outcome.is_(None)
-        )
-    )
+    db.execute(text(_UPSERT), {"rows": json.dumps(rows, default=str)})
 
 
-def catch_up(db: Session, now: datetime, window: int) -> forecast.Model:
-    """Return the workspace's model after it has learnt from every window that ended by `now` and that it has not seen."""
+_TYPES = {
+    "id": "uuid",
+    "pattern_id": "uuid",
+    "window_days": "int",
+    "day": "date",
+    "probability": "float",
+    "lower": "float",
+    "upper": "float",
+    "impact": "text",
+    "likely_trigger": "text",
+    "why": "jsonb",
+    "base_rate": "float",
+    "model_version": "text",
+    "generated_at": "timestamptz",
+    "expires_at": "timestamptz",
+}
+_UPSERT = f"""
+INSERT INTO predictions ({", ".join(_TYPES)}) SELECT {", ".join(_TYPES)}
+FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())})
+ON CONFLICT (workspace_id, pattern_id, window_days, day) DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in _TYPES if name not in ("id", "pattern_id", "window_days", "day"))}
+WHERE predictions.outcome IS NULL
+"""  # noqa: S608 - built from the table above
+
+
+def catch_up(db: Session, now: datetime, window: int, known: Sequence[patterns.Known] | None = None) -> forecast.Model:
+    """Return the workspace's model after it has learnt from every window that ended by `now` and that it has not seen.
+
+    `known` is the whole workspace where the caller has loaded it already.
+    """
     held = learned.load(db, "forecast", forecast.VERSION)
     model = forecast.Model.from_state(held[0]) if held else forecast.Model.new()
     facts = dict(held[1]) if held else {}
@@ -122,7 +143,7 @@ def catch_up(db: Session, now: datetime, window: int) -> forecast.Model:
     began = datetime.fromisoformat(facts[str(window)]) if str(window) in facts else _first(db)
     if began is None or began + STRIDE > until:
         return model
-    everything = [item.history for item in patterns.histories(db, now)]
+    everything = [item.history for item in known or patterns.histories(db, now)]
     origin = began
     while origin + STRIDE <= until:
         origin += STRIDE

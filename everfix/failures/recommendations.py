@@ -104,47 +104,52 @@ def refresh(db: Session, pattern_ids: Sequence[UUID]) -> None:
         patterns.Pattern.status != "resolved",
         patterns.Pattern.issue_count >= patterns.RECURRING,
         patterns.Pattern.confidence >= here.ai_confidence_threshold,
+        patterns.Pattern.mitigating_since.is_(None),
     )
     found = list(db.execute(worthy).scalars())
     if found:
         past = resolutions(db)
         words, odds = _words(db, [p.id for p in found]), _odds(db, [p.id for p in found])
         held = _open(db, [p.id for p in found])
+        parts: list[Base] = []
         for pattern in found:
             if pattern.id in odds:
                 facts = fixes.PatternFacts(str(pattern.id), pattern.name, words.get(pattern.id, ""), pattern.service or "")
                 best = fixes.recommend(facts, odds[pattern.id], past, window_days=here.prediction_window_days, at_most=1)[0]
-                _store(db, pattern, best, held.get(pattern.id), here.loop_cost)
+                parts += _store(db, pattern, best, held.get(pattern.id), here.loop_cost)
+        db.flush()  # all recommendations first, then what refers to them
+        db.add_all(parts)
         db.flush()
     db.execute(text(_RANK))
 
 
-def _store(db: Session, pattern: patterns.Pattern, best: fixes.Fix, held: Recommendation | None, loop_cost: float) -> None:
+def _store(db: Session, pattern: patterns.Pattern, best: fixes.Fix, held: Recommendation | None, loop_cost: float) -> list[Base]:
+    """Write the recommendation and return the rows that belong to it."""
+    parts: list[Base] = []
     if held is not None and held.status == DISMISSED:
-        return  # a person said no to a fix for this pattern; it is not proposed again by itself
+        return parts  # a person said no to a fix for this pattern; it is not proposed again by itself
     if held is None:
         held = Recommendation(id=ids.new(), key=best.key, title=best.title, type=best.type, effort=best.effort, summary="", impact=best.impact)
         held.score = held.expected_loops_prevented = held.expected_cost_saved = 0.0
         held.why = {}
         db.add(held)
-        db.flush()
-        db.add(RecommendationPattern(recommendation_id=held.id, pattern_id=pattern.id))
-        _plan(db, held, best)
+        parts = [RecommendationPattern(recommendation_id=held.id, pattern_id=pattern.id), *_plan(held, best)]
     elif held.status == PENDING and held.key != best.key:
         held.key, held.title, held.type, held.effort = best.key, best.title, best.type, best.effort
         db.execute(delete(Step).where(Step.recommendation_id == held.id))
-        _plan(db, held, best)
+        parts = _plan(held, best)
     elif held.key != best.key:
-        return  # somebody works on it: its words stand
+        return parts  # somebody works on it: its words stand
     held.impact, held.score, held.why = best.impact, best.score, best.why
     held.expected_loops_prevented = best.expected_loops_prevented
     held.expected_cost_saved = round(best.expected_loops_prevented * loop_cost, 2)
     held.summary = f"For «{pattern.name}»: expected to prevent {best.expected_loops_prevented:.1f} of {best.why['expected_recurrences']:.1f} returns."
     held.updated_at = clock.now()
+    return parts
 
 
-def _plan(db: Session, held: Recommendation, best: fixes.Fix) -> None:
-    db.add_all(Step(recommendation_id=held.id, position=place, title=title) for place, title in enumerate(best.steps, 1))
+def _plan(held: Recommendation, best: fixes.Fix) -> list[Base]:
+    return [Step(recommendation_id=held.id, position=place, title=title) for place, title in enumerate(best.steps, 1)]
 
 
 def _open(db: Session, pattern_ids: Sequence[UUID]) -> dict[UUID, Recommendation]:
@@ -231,6 +236,26 @@ def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, 
     db.execute(text(_RANK))
     audit.record(db, by, audit.Action.RECOMMENDATION_UPDATED, "recommendation", found.id, {"status": [before, status]})
     return found
+
+
+def claim(
+    db: Session, pattern_id: UUID, *, title: str, type: str, effort: str, at: datetime, by: audit.Actor, details: Json | None = None  # noqa: A002 - the field's name
+) -> Recommendation:
+    """Record a fix that somebody made by themselves, and begin to watch whether it holds; proposals for its pattern are withdrawn."""
+    db.execute(text(_WITHDRAW), {"pattern": pattern_id})
+    done = Recommendation(id=ids.new(), key="claimed", title=title, type=type, effort=effort, impact="medium", summary="", why={"from": f"claimed by {by.name}"})
+    done.score = done.expected_loops_prevented = done.expected_cost_saved = 0.0
+    db.add(done)
+    db.flush()
+    db.add(RecommendationPattern(recommendation_id=done.id, pattern_id=pattern_id))
+    db.flush()
+    return move(db, done.id, IMPLEMENTED, by=by, claim={**(details or {}), "at": at})
+
+
+_WITHDRAW = """
+DELETE FROM recommendations r USING recommendation_patterns rp
+WHERE rp.recommendation_id = r.id AND rp.pattern_id = :pattern AND r.status = 'pending'
+"""
 
 
 def _start_watch(db: Session, found: Recommendation, at: datetime) -> None:

@@ -15,7 +15,7 @@ from everfix.failures.sources import LEARN, Bag, Source, learnt
 NAMES = (
     "difference", "plain_difference", "difference_bits", "service_bits", "service_words", "type_bits", "type_words", "lines", "word_bits", "title_bits",
     "service_and_difference", "service_and_text", "service_and_top", "top_bits", "frames", "call_words", "call_bits", "time_bits", "hours",
-    "hours_and_calls", "other_type", "other_difference", "long_ago", "same_moment", "many", "young",
+    "hours_and_calls", "other_type", "other_difference", "long_ago", "same_moment", "many", "young", "quiet_hours",
 )  # fmt: skip
 MODELS: dict[str, dict[str, float]] = {
     "check": {
@@ -40,7 +40,7 @@ REASONS = {
     "title_bits": "related names", "time_bits": "close in time", "service_and_difference": "the same difference in the same place",
     "service_and_text": "the same text in the same place", "service_and_top": "the same top frame in the same place", "top_bits": "the same top frame",
     "frames": "the same frames", "call_words": "related functions", "call_bits": "the same unusual function names", "type_words": "related error types",
-    "hours": "within hours", "hours_and_calls": "related functions within hours",
+    "hours": "within hours", "quiet_hours": "close in a quiet time", "hours_and_calls": "related functions within hours",
 }  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def _times(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
     out["time_bits"], out["long_ago"] = min(8.0, bits), float(bits < 1.0)
     out["same_moment"] = float(gap == 0 and source.exclusive)
     out["hours"] = max(0.0, 8.0 - math.log2(1 + gap / 1800))
+    out["quiet_hours"] = out["hours"] / math.log2(2 + source.between(a.features.at, b.features.at, 43_200.0))
     out["hours_and_calls"] = out["hours"] * out.get("call_words", 0.0)
 
 

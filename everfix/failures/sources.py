@@ -132,6 +132,11 @@ class Source:
             self._gaps = sorted(b - a for i, a in enumerate(some) for b in some[i + 1 :])
         return -math.log2((bisect.bisect_right(self._gaps, gap) + 1) / (len(self._gaps) + 1))
 
+    def between(self, one: float, other: float, margin: float) -> int:
+        """Return how many recent failures arrived between two times, and `margin` seconds around them: in a crowd, closeness says little."""
+        low, high = min(one, other) - margin, max(one, other) + margin
+        return bisect.bisect_right(self.times, high) - bisect.bisect_left(self.times, low)
+
     def to_json(self) -> dict[str, Any]:
         names = ("seen", "documents", "headlines", "times", "arrived", "repeats", "together")
         return {name: getattr(self, name) for name in names}

@@ -6,58 +6,63 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from everfix.failures.patterns import Pattern
+from everfix.failures import features
+from everfix.failures.changes import Change
+from everfix.failures.patterns import Known
 
 AFTER_CHANGE = timedelta(hours=6)
+LOOK_BACK = timedelta(days=400)
 ENOUGH = 4  # failing days before a habit is claimed
 HABIT = 0.45  # share of failing days on one weekday that makes it a habit (a seventh would be chance)
+OFTEN = 0.5  # share of failing days that must follow a change
 LIFT = 2.0  # how many times more often than by chance failures must follow a change
-DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
+DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+ONCE = "Seen once so far: no trigger can be told yet"
+EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday
 
 
-def of(db: Session, found: Sequence[Pattern], now: datetime) -> dict[UUID, str]:
-    """Return one sentence per pattern: a deploy of its service, a weekday, or its usual gap."""
-    rows = {row.pattern_id: row for row in db.execute(text(_HABITS), {"ids": [p.id for p in found], "now": now, "after": AFTER_CHANGE})}
-    return {pattern.id: _sentence(pattern, rows.get(pattern.id)) for pattern in found}
+def of(db: Session, found: Sequence[Known], now: datetime) -> dict[UUID, str]:
+    """Return one clause per pattern: a change of its service, a weekday, or its usual gap."""
+    services = {item.pattern.service for item in found if item.pattern.service and item.pattern.issue_count > 1}
+    changed = _changes(db, services, now)
+    return {item.pattern.id: _clause(item, changed.get(item.pattern.service or "")) for item in found}
 
 
-def _sentence(pattern: Pattern, row: object) -> str:
-    days = int(getattr(row, "days", 0) or 0)
-    if days < 2:  # noqa: PLR2004 - a habit needs a return
-        return "Seen once so far: no trigger can be told yet."
-    after, chance = float(getattr(row, "after_change", 0.0) or 0.0), float(getattr(row, "chance", 0.0) or 0.0)
-    if days >= ENOUGH and after >= 0.5 and after >= LIFT * max(chance, 0.02):  # noqa: PLR2004 - half of its failing days
-        return f"A change of {pattern.service}: {after:.0%} of its failing days followed one within {AFTER_CHANGE.seconds // 3600} hours."
-    share, weekday = float(getattr(row, "share", 0.0) or 0.0), int(getattr(row, "weekday", 0) or 0)
-    if days >= ENOUGH and share >= HABIT:
-        return f"{DAYS[weekday]}: {share:.0%} of its failing days fall on them."
-    gap = float(getattr(row, "gap", 0.0) or 0.0)
-    return f"No single trigger stands out; half of its returns come within {gap:.0f} {'day' if round(gap) == 1 else 'days'} of the last failure."
+def _changes(db: Session, services: set[str], now: datetime) -> dict[str, features.Ints]:
+    query = select(Change.service, Change.occurred_at).where(
+        Change.service.in_(services), Change.kind != "fix", Change.occurred_at <= now, Change.occurred_at > now - LOOK_BACK
+    )
+    moments: dict[str, list[int]] = {}
+    for row in db.execute(query):
+        moments.setdefault(row.service, []).append(features.microseconds(row.occurred_at))
+    return {service: np.sort(np.array(times, dtype=np.int64)) for service, times in moments.items()}
 
 
-_HABITS = """
-WITH days AS (
-    SELECT h.pattern_id, h.hour::date AS day, min(h.hour) AS first FROM pattern_hours h
-    WHERE h.pattern_id = ANY(:ids) AND h.newest <= :now GROUP BY 1, 2
-), gaps AS (
-    SELECT pattern_id, day, first, day - lag(day) OVER (PARTITION BY pattern_id ORDER BY day) AS gap FROM days
-), weekdays AS (
-    SELECT DISTINCT ON (pattern_id) pattern_id, weekday, n FROM (
-        SELECT pattern_id, extract(dow FROM day) AS weekday, count(*) AS n FROM days GROUP BY 1, 2) w ORDER BY pattern_id, n DESC, weekday
-), follows AS (
-    SELECT d.pattern_id, avg(CASE WHEN EXISTS (
-        SELECT FROM changes c WHERE c.service = p.service AND c.kind <> 'fix' AND c.occurred_at BETWEEN d.first - :after AND d.first + interval '1 hour'
-    ) THEN 1.0 ELSE 0.0 END) AS share FROM days d JOIN patterns p ON p.id = d.pattern_id GROUP BY 1
-), chances AS (
-    SELECT p.id AS pattern_id, least(1.0, count(c.id) * extract(epoch FROM cast(:after AS interval))
-        / greatest(extract(epoch FROM cast(:now AS timestamptz) - p.first_seen_at), 86400)) AS chance
-    FROM patterns p LEFT JOIN changes c ON c.service = p.service AND c.kind <> 'fix' AND c.occurred_at BETWEEN p.first_seen_at AND :now
-    WHERE p.id = ANY(:ids) GROUP BY p.id, p.first_seen_at
-)
-SELECT g.pattern_id, count(*) AS days, percentile_cont(0.5) WITHIN GROUP (ORDER BY g.gap) AS gap,
-    max(w.weekday) AS weekday, max(w.n)::float / count(*) AS share, max(f.share) AS after_change, max(ch.chance) AS chance
-FROM gaps g JOIN weekdays w USING (pattern_id) JOIN follows f USING (pattern_id) JOIN chances ch USING (pattern_id) GROUP BY g.pattern_id
-"""
+def _clause(item: Known, changed: features.Ints | None) -> str:
+    days, first = np.unique(item.history.occurred // features.DAY, return_index=True)
+    if len(days) < 2:  # noqa: PLR2004 - a habit needs a return
+        return ONCE
+    if len(days) >= ENOUGH:
+        if changed is not None and len(changed):
+            after, chance = _after(item.history.occurred[first], changed)
+            if after >= OFTEN and after >= LIFT * chance:
+                return f"A change of {item.pattern.service}: {after:.0%} of its failing days followed one within {AFTER_CHANGE.seconds // 3600} hours"
+        weekdays = np.bincount((days + EPOCH_WEEKDAY) % 7, minlength=7) / len(days)
+        if weekdays.max() >= HABIT:
+            return f"{DAYS[int(weekdays.argmax())]}: {weekdays.max():.0%} of its failing days fall on them"
+    gap = round(float(np.median(np.diff(days))))
+    return f"Time alone: half of its returns come within {gap} {'day' if gap == 1 else 'days'} of the last failure"
+
+
+def _after(failed: features.Ints, changed: features.Ints) -> tuple[float, float]:
+    """Return the share of failing days that began soon after a change, and the share that chance would give."""
+    reach = int(AFTER_CHANGE.total_seconds() * 1_000_000)
+    place = np.searchsorted(changed, failed, side="right") - 1
+    soon = (place >= 0) & (failed - changed[np.maximum(place, 0)] <= reach)
+    span = max(int(failed[-1] - failed[0]), features.DAY)
+    inside = int(((changed >= failed[0] - reach) & (changed <= failed[-1])).sum())
+    return float(soon.mean()), min(1.0, inside * reach / span)

@@ -117,7 +117,7 @@ SOURCES = (
         "Issues by weekday and hour of the workspace's clock.",
         (column("weekday", "Weekday"), column("hour", "Hour"), column("issues", "Issues", Unit.COUNT)),
         f"""
-        SELECT (ARRAY['Mon','Tue','Wed','Thu','Fri','Sat','Sun'])[d], to_char(h, 'FM00') || ':00', count(i.id)
+        SELECT (ARRAY['Mon','Tue','Wed','Thu','Fri','Sat','Sun'])[d], to_char(h, 'FM00') || ' h', count(i.id)
         FROM generate_series(1, 7) d CROSS JOIN generate_series(0, 23, 3) h
         LEFT JOIN issues i ON extract(isodow FROM {LOCAL}) = d AND floor(extract(hour FROM {LOCAL}) / 3) * 3 = h AND {IN_PERIOD}
         GROUP BY d, h ORDER BY d, h

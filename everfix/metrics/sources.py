@@ -60,10 +60,10 @@ def column(key: str, title: str, unit: Unit = Unit.TEXT, **more: bool | Literal[
 
 def catalogue() -> dict[str, Source]:
     """Return every source by its key; raises ValueError when two share one."""
-    from everfix.metrics import fix_sources, issue_sources, pattern_sources, prediction_sources  # noqa: PLC0415 - they import this module
+    from everfix.metrics import fix_sources, issue_sources, one_pattern_sources, pattern_sources, prediction_sources  # noqa: PLC0415 - they import this module
 
     found: dict[str, Source] = {}
-    for source in (*issue_sources.SOURCES, *pattern_sources.SOURCES, *prediction_sources.SOURCES, *fix_sources.SOURCES):
+    for source in (*issue_sources.SOURCES, *pattern_sources.SOURCES, *one_pattern_sources.SOURCES, *prediction_sources.SOURCES, *fix_sources.SOURCES):
         if source.key in found:
             raise ValueError(f"two sources have the key {source.key}")
         found[source.key] = source
