@@ -67,8 +67,9 @@ def collect(section: str, key: str, table: Table, collected: Collected) -> None:
 
 def _read(section: str, key: str, table: Table, collected: Collected) -> Read:
     text = [index for index, column in enumerate(table.columns) if column.unit is Unit.TEXT]
-    plain = [index for index in text if table.columns[index].key not in lexicon.STATE_KEYS]
-    named = tuple(index for index in plain if index == plain[0] or _names(table, index))
+    first = label(table)
+    plain = [index for index in text if table.columns[index].key not in lexicon.STATE_KEYS and index != first and _names(table, index)]
+    named = () if first is None else (first, *plain)
     states = tuple(index for index in text if index not in named)
     collected.labels.update(f"{section}.{key}.{table.columns[index].key}" for index in named[:1])
     rows = []
@@ -80,18 +81,29 @@ def _read(section: str, key: str, table: Table, collected: Collected) -> Read:
         ]
         names = [name for name in dict.fromkeys(names) if name]
         collected.pairs.update((one, other) for one in names for other in names if one != other)
-        for index in states:
-            if row[index] not in (None, ""):
-                collected.state(str(row[index]))
+        said = [collected.state(str(row[index])) for index in states if row[index] not in (None, "")]
+        names = names or ([] if named else said[:1])
         rows.append(tuple(names))
     return Read(section, key, table, named[0] if named else None, named, states, tuple(rows))
+
+
+def label(table: Table) -> int | None:
+    """Return the index of the column that names the rows: the first that holds names; None where words are all states."""
+    text = [index for index, column in enumerate(table.columns) if column.unit is Unit.TEXT]
+    known = [index for index in text if table.columns[index].key in lexicon.NAME_KEYS]
+    plain = [index for index in text if table.columns[index].key not in lexicon.STATE_KEYS]
+    kinds = [index for index in plain if table.columns[index].key not in lexicon.CHANGE_KEYS]
+    for group in (known if len(plain) > 1 and plain[0] not in kinds else [], kinds, plain):
+        if group:
+            return group[0]
+    return None
 
 
 def _names(table: Table, index: int) -> bool:
     if table.columns[index].key in lexicon.NAME_KEYS:
         return True
-    cells = [row[index] for row in table.rows if row[index] not in (None, "")]
-    return len(cells) > 1 and len(set(cells)) == len(cells)
+    cells = [str(row[index]) for row in table.rows if row[index] not in (None, "")]
+    return len(cells) > 1 and (len(set(cells)) == len(cells) or any(" " in cell for cell in cells))
 
 
 def _counts(read: Read, collected: Collected) -> None:
@@ -101,7 +113,7 @@ def _counts(read: Read, collected: Collected) -> None:
     counts = {"shown": len(read.table.rows), "all": total}
     for key, count in counts.items():
         collected.add(Fact(f"{base}.{key}", title, "rows", count, Unit.COUNT, read.section, read.block, Aspect.ROWS, read.counted, base))
-    for index in read.states:
+    for index in read.states if read.label is not None else ():
         column = read.table.columns[index]
         found = Counter(str(row[index]) for row in read.table.rows if row[index] not in (None, ""))
         for state, count in found.items():
@@ -124,7 +136,7 @@ def _counts(read: Read, collected: Collected) -> None:
             )
         for row, names in enumerate(read.names):
             cell = read.table.rows[row][index]
-            if cell not in (None, ""):
+            if names and cell not in (None, ""):
                 collected.add(
                     Fact(
                         f"{read.section}.{read.block}.{row}.{column.key}",
@@ -163,8 +175,8 @@ def _cells(read: Read, index: int, collected: Collected) -> None:
     concepts = frozenset({column.key}) if aspect is Aspect.CELL else frozenset({column.key, read.section, "moved"})
     for row, names in enumerate(read.names):
         cell = read.table.rows[row][index]
-        if cell is None or isinstance(cell, bool) or cell == "":
-            continue
+        if cell is None or isinstance(cell, bool) or cell == "" or not names:
+            continue  # a cell of a row without a name could be taken for a figure of the whole
         value = float(cell) if isinstance(cell, (int, float)) else str(cell)
         collected.add(
             Fact(
@@ -224,7 +236,7 @@ def _column(read: Read, index: int, collected: Collected) -> None:
                 add(f"top{size}", sum(ordered[:size]) / total, Unit.PERCENT, Aspect.TOP_SHARE, rank=size)
             for row, names in enumerate(read.names):
                 value = values[row]
-                if value is not None:
+                if names and value is not None:
                     add(f"{row}.share", value / total, Unit.PERCENT, Aspect.SHARE, names=names, subject=read.subject(row))
     ordered = sorted(known)
     last = 1 + len(known) - bisect_right(ordered, ordered[0])
@@ -232,7 +244,7 @@ def _column(read: Read, index: int, collected: Collected) -> None:
     add("minimum", min(known), column.unit, Aspect.MINIMUM)
     for row, names in enumerate(read.names):
         value = values[row]
-        if value is not None and (len(known) > 1 or column.key == "risk_score"):
+        if names and value is not None and (len(known) > 1 or column.key == "risk_score"):
             rank = 1 + len(known) - bisect_right(ordered, value)
             add(f"{row}.rank", rank, Unit.COUNT, Aspect.RANK, names=names[:1], rank=last, subject=read.subject(row))
 
@@ -246,15 +258,20 @@ def _before_and_now(read: Read, collected: Collected) -> None:
     }
     before = next((index for key, index in keys.items() if key in lexicon.PREVIOUS_KEYS), None)
     now = next((index for key, index in keys.items() if key in lexicon.CURRENT_KEYS), None)
-    if before is None or now is None:
+    beside = None if now is not None or before is None else _beside(read.table, before)
+    if before is None or (now is None and beside is None):
+        return
+    now = beside if now is None else now
+    if now is None:
         return
     column = read.table.columns[now]
     for row, names in enumerate(read.names):
         old, new = _number(read.table.rows[row][before]), _number(read.table.rows[row][now])
-        if old is None or new is None:
+        if old is None or new is None or not names:
             continue
-        family = f"{read.section}.{read.block}.{row}"
-        derived = [(Aspect.DIFFERENCE, new - old, column.unit)] + ([(Aspect.CHANGE, (new - old) / abs(old), Unit.PERCENT)] if old else [])
+        family = f"{read.section}.{read.block}.{row}" + ("" if beside is None else f".{column.key}")
+        derived = [(Aspect.PREVIOUS, old, column.unit)] if beside is not None else []
+        derived += [(Aspect.DIFFERENCE, new - old, column.unit)] + ([(Aspect.CHANGE, (new - old) / abs(old), Unit.PERCENT)] if old else [])
         for aspect, value, unit in derived:
             collected.add(
                 Fact(
@@ -266,12 +283,18 @@ def _before_and_now(read: Read, collected: Collected) -> None:
                     read.section,
                     read.block,
                     aspect,
-                    frozenset({"moved", read.section}),
+                    frozenset({"moved", read.section} if beside is None else {column.key, "moved"}),
                     family,
                     names=names,
                     better=column.better,
                 )
             )
+
+
+def _beside(table: Table, before: int) -> int | None:
+    """The column that a lone `before` is the earlier value of: the nearest to its left of the same unit that is no share."""
+    alike = [index for index, column in enumerate(table.columns[:before]) if column.unit is table.columns[before].unit]
+    return next((index for index in reversed(alike) if table.columns[index].key not in UNCOUNTED), None)
 
 
 def _order(read: Read, collected: Collected) -> None:
@@ -283,7 +306,7 @@ def _order(read: Read, collected: Collected) -> None:
     last = max((value for value in values if value is not None), default=0)
     for row, names in enumerate(read.names):
         value = values[row]
-        if value is not None:
+        if names and value is not None:
             collected.add(
                 Fact(
                     f"{read.section}.{read.block}.{row}.order",

@@ -47,14 +47,14 @@ class Day:
 
 @dataclass(slots=True)
 class Item:
-    """A piece of a sentence; `value` is the name, the Day or the Quantity. `segment` counts from 0 in its sentence."""
+    """A piece of a sentence; `value` is the name, the Day, the Quantity or a title's concepts. `segment` counts from 0 in its sentence."""
 
     kind: str  # name, date, quantity, word, mark
     text: str
     low: str
     start: int
     end: int
-    value: str | Day | Quantity | None = None
+    value: str | Day | Quantity | frozenset[str] | None = None
     segment: int = 0
 
 
@@ -137,13 +137,13 @@ def _ends(items: list[Item], index: int) -> bool:
 def _items(found: list[Token], facts: Facts) -> Iterator[Item]:
     place = 0
     while place < len(found):
-        for reader in (_name, _date, _quantity):
+        for reader in (_name, _title, _date, _quantity):
             read = reader(found, place, facts)
             if read is not None:
                 kind, value, size = read
                 first, last = found[place], found[place + size - 1]
                 low = " ".join(token.low for token in found[place : place + size])
-                yield Item(kind, low, low, first.start, last.end, value)
+                yield Item(kind, " ".join(token.text for token in found[place : place + size]), low, first.start, last.end, value)
                 place += size
                 break
         else:
@@ -152,7 +152,7 @@ def _items(found: list[Token], facts: Facts) -> Iterator[Item]:
             place += 1
 
 
-Read = tuple[str, str | Day | Quantity, int] | None
+Read = tuple[str, str | Day | Quantity | frozenset[str], int] | None
 
 
 def _name(found: list[Token], place: int, facts: Facts) -> Read:
@@ -161,6 +161,14 @@ def _name(found: list[Token], place: int, facts: Facts) -> Read:
             seen = [token.low for token in found[place : place + len(key)]]
             if seen and (*seen[:-1], seen[-1] if seen[-1] == key[-1] else seen[-1].removesuffix("'s")) == key:
                 return "name", facts.names[key], len(key)
+    return None
+
+
+def _title(found: list[Token], place: int, facts: Facts) -> Read:
+    """Read the title of a measure that holds a number, "7-day mean": the number is part of its name."""
+    for key, concepts in facts.titles.get(found[place].low, ()):
+        if tuple(token.low for token in found[place : place + len(key)]) == key:
+            return "word", concepts, len(key)
     return None
 
 
@@ -349,6 +357,11 @@ def _measures(sentence: Sentence, facts: Facts) -> Iterator[Measure]:
     longest = max((len(phrase) for phrase in facts.phrases), default=0)
     place = 0
     while place < len(words):
+        titled = sentence.items[place].value
+        if isinstance(titled, frozenset):
+            yield Measure(place, place, sentence.items[place].segment, titled)
+            place += 1
+            continue
         for size in range(min(longest, len(words) - place), 0, -1):
             phrase = tuple(words[place : place + size])
             if phrase[0] and phrase in facts.phrases:

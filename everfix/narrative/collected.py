@@ -22,6 +22,7 @@ class Collected:
     labels: set[str] = field(default_factory=set)
     pairs: set[tuple[str, str]] = field(default_factory=set)
     states: dict[tuple[str, ...], str] = field(default_factory=dict)
+    titles: dict[tuple[str, ...], set[str]] = field(default_factory=dict)  # with a digit: read before numbers are
     phrases: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
     weak: dict[str, set[str]] = field(default_factory=dict)
     words: set[str] = field(default_factory=set)
@@ -33,7 +34,7 @@ class Collected:
     def name(self, text: str, column: str) -> str:
         """Know `text` as the name of a row and return it as facts carry it; "" for what cannot be told from a number."""
         name = canonical(text)
-        if not any(letter.isalpha() for letter in name):
+        if not any(letter.isalpha() for letter in name) or name in lexicon.MONTHS or name in lexicon.WEEKDAYS:
             return ""
         if name not in self.columns:
             self.columns[name] = set()
@@ -51,15 +52,22 @@ class Collected:
         key = tokens.lows(text)
         if key and any(letter.isalpha() for letter in state):
             self.states[key] = state
+            if any(word[0].isdigit() or word in lexicon.MONTHS or word in lexicon.WEEKDAYS for word in key):
+                self.titles.setdefault(key, set())  # its number or day is part of the word
             self.hear(text)
         return state
 
     def phrase(self, title: str, concept: str) -> None:
         """Know the words by which prose may name a measure: its title, its key, and the synonyms of the key."""
         self.hear(title)
+        whole = tokens.lows(title)
+        if len(whole) > 1 and any(word[0].isdigit() or word[-1].isdigit() for word in whole):
+            self.titles.setdefault(whole, set()).add(concept)
+        if "," in title:
+            self.phrases.setdefault(tokens.stems(title.split(",", maxsplit=1)[0]), set()).add(concept)
         for text in (title, concept.replace("_", " "), *lexicon.SYNONYMS.get(concept, ())):
             phrase = tokens.stems(text)
-            if not phrase:
+            if not phrase or (text is title and lexicon.STOP.issuperset(phrase)):
                 continue
             self.phrases.setdefault(phrase, set()).add(concept)
             for word in phrase if text is title else ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from everfix.documents import format as show
 from everfix.documents.model import Chart, Document, Figures, Table, Text, Unit
@@ -29,6 +30,7 @@ class Facts:
     labels: frozenset[str]  # the columns that name rows
     pairs: frozenset[tuple[str, str]]  # names that stand in one row, both ways
     states: Mapping[tuple[str, ...], str]
+    titles: Mapping[str, tuple[tuple[tuple[str, ...], frozenset[str]], ...]]  # opening token → measures with a digit in their title
     phrases: Mapping[tuple[str, ...], frozenset[str]]  # stems → concepts
     words: frozenset[str]  # every lower-case word that the Document itself uses
     said: frozenset[str]  # sentences of the Document's own text
@@ -36,6 +38,20 @@ class Facts:
     by_day: Mapping[str, tuple[Fact, ...]]
     whole: tuple[Fact, ...]  # facts that belong to no row and no single day
     families: Mapping[str, tuple[Fact, ...]]
+
+    @cached_property
+    def stated(self) -> Mapping[str, frozenset[str]]:
+        """The columns that each state stands in."""
+        found: dict[str, frozenset[str]] = {}
+        for fact in self.all:
+            if fact.aspect is Aspect.STATE:
+                found[str(fact.value)] = found.get(str(fact.value), frozenset()) | fact.concepts
+        return found
+
+    @cached_property
+    def ordered(self) -> frozenset[str]:
+        """The concepts whose rows a `rank` column orders."""
+        return frozenset[str]().union(*(fact.concepts for fact in self.all if fact.aspect is Aspect.RANK and "rank" in fact.concepts))
 
     def get(self, fact_id: str) -> Fact:
         """Return one fact; raises KeyError for an unknown id."""
@@ -62,7 +78,7 @@ def of(document: Document) -> Facts:
                 case Chart():
                     collected.say((block.title, block.alt))
                     cells.collect(section.id, block.key, block.table, collected)
-                case Table() if series.time_column(block) is not None:
+                case Table() if series.told_over_time(block):
                     series.collect(section.id, block.key, block, collected)
                 case Table():
                     cells.collect(section.id, block.key, block, collected)
@@ -138,6 +154,7 @@ def _indexed(document: Document, collected: Collected) -> Facts:
         labels=frozenset(collected.labels),
         pairs=frozenset(collected.pairs),
         states={key: state for key, state in collected.states.items() if key not in collected.names},
+        titles=_titles(collected.titles),
         phrases={phrase: frozenset(concepts) for phrase, concepts in collected.phrases.items()},
         words=frozenset(collected.words),
         said=frozenset(collected.said),
@@ -152,4 +169,11 @@ def _starts(names: Mapping[tuple[str, ...], str]) -> dict[str, tuple[tuple[str, 
     found: dict[str, list[tuple[str, ...]]] = {}
     for key in sorted(names, key=len, reverse=True):
         found.setdefault(key[0], []).append(key)
+    return {opening: tuple(keys) for opening, keys in found.items()}
+
+
+def _titles(titles: Mapping[tuple[str, ...], set[str]]) -> dict[str, tuple[tuple[tuple[str, ...], frozenset[str]], ...]]:
+    found: dict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = {}
+    for key in sorted(titles, key=len, reverse=True):
+        found.setdefault(key[0], []).append((key, frozenset(titles[key])))
     return {opening: tuple(keys) for opening, keys in found.items()}

@@ -155,6 +155,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "prevention",
         "headed off",
     ),
+    "returns": ("return", "recurrence", "came back"),
+    "brier": ("brier score", "brier", "prediction score", "forecast error"),
     "prevented": ("prevented", "headed off", "did not come back", "avoided"),
     "mttr": (
         "mean time to resolve",
@@ -191,7 +193,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 STOP = words(
     "a an the of in on at to by for per and or rate time mean score number count total new last day days value "
     "with from is was as it its this that "
-    "than before now next first what all most name rank",
+    "than before now next first what all most name rank came come said since",
 )
 
 # Columns of these keys hold states or attributes; the others of unit TEXT hold names when their cells differ.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from itertools import pairwise
+
 from everfix.documents import format as show
 from everfix.documents.model import Chart, Table, Unit
 from everfix.narrative import prose, series
@@ -12,7 +15,9 @@ from everfix.narrative.told import Told
 
 UNUSUAL = 2.5  # standard deviations from the mean that make a point worth a sentence
 WORTH = 0.05  # a smaller move between the halves is told as level
-LINES = 3
+LINES = 2
+DERIVED = ("mean", "lower", "upper", "expected")  # drawn beside a line to help the eye, not told
+STEPS = {1: "a day", 7: "a week"}
 
 
 def tell(voice: Voice, block: Chart | Table) -> Told:
@@ -22,7 +27,8 @@ def tell(voice: Voice, block: Chart | Table) -> Told:
         empty = block.table.empty
     else:
         found, empty = series.lines(block), block.empty
-    found = [line for line in found if any(line.values) and (not line.name or voice.name(line.name))]
+    found = [line for line in found if not line.column.key.startswith(DERIVED) and any(line.values)]
+    found = [line for line in found if not line.name or voice.name(line.name)]
     if not found:
         return Told((empty,))
     sentences: list[str] = []
@@ -37,8 +43,14 @@ def tell(voice: Voice, block: Chart | Table) -> Told:
 
 
 def _title(line: Line) -> str:
-    title = prose.lower(line.column.title)
+    title = prose.lower(line.column.title.split(",", maxsplit=1)[0])
     return f"{title} of {line.name}" if line.name else title
+
+
+def _each(line: Line) -> str:
+    """Return " a day" or " a week" by the distance of the points, else nothing."""
+    gaps = {(date.fromisoformat(later) - date.fromisoformat(earlier)).days for earlier, later in pairwise(line.days)}
+    return f" {STEPS[min(gaps)]}" if len(gaps) == 1 and min(gaps) in STEPS else ""
 
 
 def _line(voice: Voice, line: Line) -> list[str]:
@@ -56,10 +68,10 @@ def _line(voice: Voice, line: Line) -> list[str]:
     average = sum(line.values) / len(line.values)
     mean = f"{average:,.1f}" if line.column.unit in (Unit.COUNT, Unit.SCORE) else voice.say(average, line.column.unit)
     if min(line.values) == value:
-        return [voice.sentence(f"{_title(line)} averaged {mean} a day without any variation")]
-    level = f"{_title(line)} averaged {mean} a day and {peak}"
+        return [voice.sentence(f"{_title(line)} averaged {mean}{_each(line)} without any variation")]
+    level = f"{_title(line)} averaged {mean}{_each(line)} and {peak}"
     if line.column.unit in ADDITIVE:
-        level = f"in total, {_title(line)} came to {voice.say(line.total, line.column.unit)}, an average of {mean} a day, and {peak}"
+        level = f"in total, {_title(line)} came to {voice.say(line.total, line.column.unit)}, an average of {mean}{_each(line)}, and {peak}"
     low = _unusual(voice, line)[1] if score < max((abs(other) for other in line.zscores()), default=0.0) else ""
     return [sentence for sentence in (voice.sentence(level), low, _halves(voice, line)) if sentence]
 

@@ -94,7 +94,7 @@ def _quoted(scope: Scope) -> Iterator[tuple[str, str]]:
 def _unknown(scope: Scope) -> Iterator[tuple[str, str]]:
     known = scope.facts.words
     for index, item in enumerate(scope.items):
-        if item.kind != "word":
+        if item.kind != "word" or item.value is not None:
             continue
         if tokens.mixed_alphabets(item.text):
             yield item.text, "letters of two alphabets in one word"
@@ -167,16 +167,15 @@ def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
 
 
 def _states(scope: Scope) -> Iterator[tuple[str, str]]:
-    columns: dict[str, frozenset[str]] = {}
-    for fact in scope.facts.all if scope.sentence.states else ():
-        if fact.aspect is Aspect.STATE:
-            columns[str(fact.value)] = columns.get(str(fact.value), frozenset()) | fact.concepts
+    columns = scope.facts.stated
     for index, state in scope.sentence.states:
         left = scope.sentence.around(index, -1, reach=1)
         titled = any(
             m.first == index + len(tokens.lows(state)) and m.concepts & columns.get(state, frozenset()) for m in scope.sentence.measures
         )
         said = titled or bool(set(left) & STATED) or (index > 0 and scope.items[index - 1].kind == "name")
+        if state in lexicon.UP | lexicon.DOWN:
+            continue  # told by a direction word: `moves` judges it
         if not said or any(m.first <= index <= m.last and m.last > m.first for m in scope.sentence.measures):
             continue
         name = scope.own(index) or next(iter(scope.inherited(index)), "")

@@ -68,11 +68,13 @@ def article(text: str) -> str:
 def lower(title: str) -> str:
     """Return a title as it stands inside a sentence: abbreviations keep their capitals."""
     first = title.split(" ", maxsplit=1)[0]
-    return title if sum(letter.isupper() for letter in first) > 1 else title[:1].lower() + title[1:]
+    return title if sum(letter.isupper() or letter.isdigit() for letter in first) > 1 else title[:1].lower() + title[1:]
 
 
 def plural(noun: str) -> str:
     noun = lower(noun)
+    if not noun[-1:].isalpha():
+        return noun
     if noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith(("issues", "fixes", "patterns")):
         return noun if noun.endswith("s") and not noun.endswith("ss") else noun + "es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":

@@ -82,8 +82,7 @@ def bind(scope: Scope, index: int, rank: int) -> str:
     facts = [fact for fact in scope.facts.by_name.get(name, ()) if fact.aspect is Aspect.RANK]
     for concepts in _concepts(scope, index):
         asked = [fact for fact in facts if fact.concepts & concepts]
-        ordered = any(fact.aspect is Aspect.RANK and "rank" in fact.concepts and fact.concepts & concepts for fact in scope.facts.all)
-        if asked or ordered:
+        if asked or concepts & (scope.facts.ordered - {"rank"}):
             facts = asked
             break
     else:

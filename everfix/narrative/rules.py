@@ -8,7 +8,7 @@ from everfix.documents import format as show
 from everfix.documents.format import day
 from everfix.documents.model import Chart, Document, Figure, Figures, Narrative, Section, Table, Text, Unit
 from everfix.narrative import facts as all_facts
-from everfix.narrative import figures, lines, prose, series, tables
+from everfix.narrative import figures, grounding, lines, prose, series, tables
 from everfix.narrative.facts import Facts
 from everfix.narrative.prose import Voice
 from everfix.narrative.told import Told
@@ -34,16 +34,34 @@ class Story:
 
 
 def write(document: Document, facts: Facts | None = None) -> Narrative:
-    """Return the narrative of `document`; every claim in it is bound by construction (see `grounding`)."""
+    """Return the narrative of `document`, each claim of it bound to a fact.
+
+    What cannot be proven is left out rather than said, and `note` tells how many sentences that were (none, unless names or titles of
+    the Document read like claims themselves).
+    """
     voice = Voice(document, facts or all_facts.of(document))
     story = _story(voice)
+    left_out: list[str] = []
+    summary = [_proven(voice, text, left_out) for text in _summary(voice, story)]
+    sections = {section: _proven(voice, text, left_out) for section, text in story.paragraphs.items()}
+    takeaways = [_proven(voice, text, left_out) for text in _takeaways(story)]
     return Narrative(
-        executive_summary=tuple(_summary(voice, story)),
-        sections=story.paragraphs,
-        key_takeaways=tuple(_takeaways(story)),
+        executive_summary=tuple(text for text in summary if text),
+        sections={section: text for section, text in sections.items() if text},
+        key_takeaways=tuple(text for text in takeaways if text),
         writer="rules",
         version="1",
+        note=f"{len(left_out)} sentences were left out: no fact of the report proves them as read." if left_out else "",
     )
+
+
+def _proven(voice: Voice, text: str, left_out: list[str]) -> str:
+    """Return `text` without the sentences that `grounding` refuses; usually that is `text` itself."""
+    read = list(grounding.paragraph(text, voice.facts))
+    if not any(refused for _, _, refused in read):
+        return text
+    left_out += [sentence for sentence, _, refused in read if refused]
+    return _proven(voice, " ".join(sentence for sentence, _, refused in read if not refused), left_out)
 
 
 def _story(voice: Voice) -> Story:
@@ -68,12 +86,13 @@ def _block(voice: Voice, section: Section, block: Figures | Table | Chart | Text
             return figures.tell(voice, section, block)
         case Chart() if series.time_column(block.table, block.x) is not None:
             return lines.tell(voice, block)
+        case Chart() if block.form in ("heatmap", "matrix", "scatter"):
+            return Told()  # read with the eye: a sentence about one cell of many says little
         case Chart():
-            return tables.tell(voice, block.table)
-        case Table() if series.time_column(block) is not None:
-            return lines.tell(voice, block)
+            timed = series.time_column(block.table, block.x) is not None
+            return lines.tell(voice, block) if timed else tables.tell(voice, block.table)
         case Table():
-            return tables.tell(voice, block)
+            return lines.tell(voice, block) if series.told_over_time(block) else tables.tell(voice, block)
         case _:
             return Told()
 

@@ -87,14 +87,7 @@ class Scope:
         """Yield the groups of facts an item may be bound to, the most likely first."""
         own = self.own(index)
         states = tuple(fact for state in self._states(index) for fact in self.facts.by_name.get(state, ()))
-        day_facts = tuple(
-            fact
-            for day in self.days(index)
-            if day.day is not None
-            for iso, facts in self.facts.by_day.items()
-            if day.means(iso)
-            for fact in facts
-        )
+        day_facts = tuple(fact for day in self.days(index) if day.day is not None for fact in self._on(day))
         if own:
             yield self.facts.by_name.get(own, ())
             yield tuple(fact for fact in day_facts if own in fact.names)
@@ -113,6 +106,11 @@ class Scope:
             yield (*(fact for fact in day_facts if not fact.names), *self.facts.whole)
         else:
             yield tuple(fact for fact in day_facts if not fact.names)
+
+    def _on(self, day: Day) -> tuple[Fact, ...]:
+        if day.year is not None and day.month is not None:
+            return self.facts.by_day.get(f"{day.year}-{day.month:02}-{day.day:02}", ())
+        return tuple(fact for iso, facts in self.facts.by_day.items() if day.means(iso) for fact in facts)
 
     def periods(self) -> tuple[Fact, ...]:
         return self.facts.families["period"]

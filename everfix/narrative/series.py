@@ -59,11 +59,16 @@ class Line:
 
 
 def time_column(table: Table, x: str | None = None) -> int | None:
-    """Return the index of the column that makes `table` a time series (dates that do not repeat, or `x`), or None."""
+    """Return the index of the time column: `x` where given, else the first column; None where that holds no time."""
     for index, column in enumerate(table.columns):
         if column.unit in TIMES and (column.key == x or (x is None and index == 0)):
             return index
     return None
+
+
+def told_over_time(table: Table) -> bool:
+    """Whether a table is a time series by itself: its first column is a time and no column names its rows."""
+    return time_column(table) is not None and all(column.unit is not Unit.TEXT for column in table.columns)
 
 
 def lines(table: Table, *, x: str | None = None, split: str | None = None, series: str | None = None, y: Sequence[str] = ()) -> list[Line]:

@@ -48,18 +48,32 @@ def tell(voice: Voice, table: Table) -> Told:
     """Return the paragraph of a table."""
     if not table.rows:
         return Told((table.empty,))
-    label = next((column for column in table.columns if column.unit is Unit.TEXT and column.key not in lexicon.STATE_KEYS), None)
-    if label is None:
-        return Told()
-    place = table.columns.index(label)
+    place = cells.label(table)
+    if place is None:
+        return _by_state(voice, table)
+    label = table.columns[place]
     bounded = table.rows[: cells.ROWS]
     rows = Rows(voice, table, label, tuple(row for row in bounded if voice.name(row[place])))
     if not rows.rows:
         return Told()
     for wanted, writer in WRITERS:
-        if all(rows.column(*keys) for keys in wanted):
+        if all(rows.column(*keys) for keys in wanted) and (writer is not _patterns or label.key == "pattern"):
             return writer(rows)
     return _any(rows)
+
+
+def _by_state(voice: Voice, table: Table) -> Told:
+    """Tell a table that counts things by their state: "4 recommendations are open, 5 are held"."""
+    state = next((index for index, column in enumerate(table.columns) if column.unit is Unit.TEXT), None)
+    count = next((index for index, column in enumerate(table.columns) if column.unit is Unit.COUNT), None)
+    states = [] if state is None else [str(row[state]) for row in table.rows]
+    if state is None or count is None or len(set(states)) < len(states) or any(not one.replace(" ", "").isalpha() for one in states):
+        return Told()
+    title = table.columns[count].title
+    rows = [(str(row[state]), float(cell)) for row in table.rows if isinstance(cell := row[count], (int, float)) and cell]
+    amounts = [prose.counted(number, title) if place == 0 else voice.say(number, Unit.COUNT) for place, (_, number) in enumerate(rows)]
+    told = [f"{amount} {'is' if number == 1 else 'are'} {prose.lower(name)}" for amount, (name, number) in zip(amounts, rows, strict=True)]
+    return Told((voice.sentence(prose.listing(told)),)) if told else Told((table.empty,))
 
 
 def _sorted(rows: Rows, column: Column) -> list[Row]:
@@ -80,7 +94,7 @@ def _patterns(rows: Rows) -> Told:
     head = f"{rows.name(top)} carries the highest {prose.lower(risk.title)}, {rows.show(top, risk)}"
     if issues is not None and rows.show(top, issues):
         number = rows.number(top, issues) or 0.0
-        head += f", with {prose.counted(number, issues.title)}" + _share(rows, top)
+        head += f", with {prose.counted(number, issues.title)}" + _share(rows, top) + _before(rows, top)
     sentences = [voice.sentence(head)]
     parts = [f"{rows.name(row)} ({_pattern(rows, row)})" for row in order[1:3]]
     if parts:
@@ -96,6 +110,17 @@ def _patterns(rows: Rows) -> Told:
         f"what keeps coming back is led by {rows.name(top)}, with {_also(rows, top)}a {prose.lower(risk.title)} of {rows.show(top, risk)}"
     )
     return Told(tuple(sentences), summary, sentences[0], 8.0)
+
+
+def _before(rows: Rows, row: Row) -> str:
+    """Tell where the failures of a pattern stood in the period before."""
+    issues, before = rows.column("issues"), rows.column("before")
+    now, old = rows.number(row, issues), rows.number(row, before)
+    if issues is None or before is None or before.unit is not issues.unit or rows.column("now") is not None:
+        return ""
+    if now is None or old is None or now == old:
+        return ""
+    return f", {'up' if now > old else 'down'} from {rows.show(row, before)}"
 
 
 def _also(rows: Rows, row: Row) -> str:
@@ -298,7 +323,9 @@ def _any(rows: Rows) -> Told:
     order = _sorted(rows, main)
     if not order:
         values = [cell for cell in rows.table.column(main.key) if isinstance(cell, (int, float)) and not isinstance(cell, bool)]
-        top_value = [voice.sentence(f"the highest {prose.lower(main.title)} is {voice.say(max(values), main.unit)}")] if values else []
+        top_value = (
+            [voice.sentence(f"the highest value of {prose.lower(main.title)} is {voice.say(max(values), main.unit)}")] if values else []
+        )
         return Told((voice.sentence(count), *top_value), "", "", 0.5)
     title = prose.lower(main.title)
     top = order[0]
