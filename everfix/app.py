@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -118,13 +118,13 @@ def _error(problem: EverfixError, trace: str) -> JSONResponse:
     return JSONResponse({"error": body}, problem.status, headers)
 
 
-async def _answer(request: Request, problem: Exception) -> JSONResponse:
-    """Turn any failure into the envelope; what we did not foresee is logged in full and answered without its details."""
+async def _answer(request: Request, problem: Exception) -> Response:
+    """Turn any failure into the envelope, or into a page; what we did not foresee is logged in full and answered without its details."""
     trace = request.state.trace_id
     known = translate(problem)
     if known.status >= 500:  # noqa: PLR2004 - server errors
         log.error("request failed", trace_id=trace, path=request.url.path, error=jobs.describe(problem), exc_info=problem)
-    return _error(known, trace)
+    return web.problem(request, known) if web.answers(request) else _error(known, trace)
 
 
 def translate(problem: Exception) -> EverfixError:

@@ -1,0 +1,213 @@
+"""Patterns: the list by risk, and one pattern: how often it fails, what is expected of it, and what would fix it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Form
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from everfix.core import clock, ids
+from everfix.documents.model import Chart, Unit
+from everfix.errors import Invalid, NotFound
+from everfix.failures import fixes, patterns, predictions, recommendations
+from everfix.failures.patterns import Pattern
+from everfix.failures.predictions import Prediction
+from everfix.failures.recommendations import Recommendation, RecommendationPattern, Step
+from everfix.failures.verifications import Verification
+from everfix.identity.principals import Scope
+from everfix.metrics import periods, query
+from everfix.web import session, shell, shown
+from everfix.web.session import Visit
+
+router = APIRouter(include_in_schema=False)
+LISTED, MEMBERS, WEEKS = 100, 20, 26
+Json = dict[str, Any]
+
+
+@router.get("/patterns")
+def listed(visit: session.sees(Scope.PATTERNS_READ)) -> Response:  # type: ignore[valid-type]
+    """Every pattern that is not resolved, riskiest first."""
+    period = periods.last(30, clock.now(), visit.here.timezone)
+    found = query.table(visit.db, "pattern_list", period, {"limit": LISTED})
+    keep = ("pattern", "status", "risk_score", "confidence", "issues", "first_seen", "last_seen", "mttr", "probability")
+    made = shown.table(shown.Reader.of(visit.here), found, keep=keep, under={"pattern": "service"})
+    return shell.page(visit, "patterns/list.html", table=made)
+
+
+@router.get("/patterns/{pattern_id}")
+def one(visit: session.sees(Scope.PATTERNS_READ), pattern_id: str) -> Response:  # type: ignore[valid-type]
+    """One pattern."""
+    pattern = patterns.get(visit.db, _known(pattern_id))
+    reader = shown.Reader.of(visit.here)
+    now = clock.now()
+    last = pattern.last_seen_at or now
+    as_of = now if now - last < timedelta(weeks=WEEKS) else last + timedelta(seconds=1)
+    period = periods.last(WEEKS * 7, as_of, visit.here.timezone)
+    members = query.table(visit.db, "pattern_members", period, {"pattern": str(pattern.id), "limit": MEMBERS})
+    return shell.page(
+        visit,
+        "patterns/one.html",
+        pattern=pattern,
+        shown_id=ids.show(ids.Prefix.PATTERN, pattern.id),
+        band=shown.band(pattern.risk_score),
+        facts=_facts(reader, pattern),
+        attributes=[(name.replace("_", " "), str(value)) for name, value in pattern.fingerprint.items() if value],
+        why=_why(pattern.why),
+        frequency=_frequency(visit.db, reader, period, pattern.id),
+        quiet=reader.moment(last) if as_of != now else "",
+        members=shown.table(reader, members, keep=("occurred_at", "title", "severity", "status", "service", "rule")),
+        prediction=_prediction(reader, predictions.newest(visit.db, pattern.id)),
+        record=_record(visit.db, pattern.id),
+        fixes=_fixes(visit, reader, pattern.id),
+    )
+
+
+@router.post("/recommendations/{recommendation_id}/status")
+def move(
+    visit: session.changes(Scope.RECOMMENDATIONS_WRITE),  # type: ignore[valid-type]
+    recommendation_id: str,
+    status: Annotated[str, Form(max_length=20)],
+    pattern: Annotated[str, Form(max_length=60)] = "",
+) -> Response:
+    """Take a recommendation up, mark it as implemented, or dismiss it."""
+    wanted = shell.shown_id(ids.Prefix.RECOMMENDATION, recommendation_id)
+    if wanted is None:
+        raise NotFound(f"no recommendation {recommendation_id[:60]!r}")
+    if status not in recommendations.FLOW:
+        raise Invalid(f"{status[:20]!r} is no status", details={"status": f"one of {', '.join(recommendations.FLOW)}"})
+    recommendations.move(visit.db, wanted, status, by=visit.who)
+    back = shell.shown_id(ids.Prefix.PATTERN, pattern)
+    return shell.go(f"/patterns/{back}#fixes" if back else "/patterns")
+
+
+def _known(text: str) -> UUID:
+    found: UUID | None = shell.shown_id(ids.Prefix.PATTERN, text)
+    if found is None:
+        raise NotFound(f"no pattern {text[:60]!r}")
+    return found
+
+
+def _facts(reader: shown.Reader, pattern: Pattern) -> list[tuple[str, str]]:
+    return [
+        ("Failures", reader.words(pattern.issue_count, Unit.COUNT)),
+        ("First seen", reader.moment(pattern.first_seen_at)),
+        ("Last seen", reader.moment(pattern.last_seen_at)),
+        ("Mean time to resolve", reader.words(pattern.mttr_seconds, Unit.SECONDS)),
+        ("Grouping is right", reader.words(pattern.confidence, Unit.PROBABILITY)),
+        ("Fix in progress since", reader.moment(pattern.mitigating_since)),
+    ]
+
+
+def _why(why: Json) -> list[tuple[str, str]]:
+    """Return the reasons of a grouping as names and words, nested lists joined."""
+    return [(key.replace("_", " "), _said(value)) for key, value in why.items() if value not in (None, "", [], {}) and key != "signature"]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list):
+        return "\n".join(_said(part) for part in value)
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_said(part)}" for key, part in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _frequency(db: Session, reader: shown.Reader, period: periods.Period, pattern_id: UUID) -> Json:
+    table = query.table(db, "pattern_weeks", period, {"pattern": str(pattern_id), "weeks": WEEKS})
+    alt = f"Failures of this pattern in each of {WEEKS} weeks."
+    return shown.chart(reader, Chart(key="pattern_weeks_chart", title="Failures a week", form="column", table=table, x="week", y=("failures",), alt=alt), height=220)
+
+
+def _prediction(reader: shown.Reader, found: Prediction | None) -> Json | None:
+    if found is None:
+        return None
+    base, *moved = found.why
+    most = max((abs(reason["effect"]) for reason in moved), default=1.0)
+    return {
+        "probability": reader.words(found.probability, Unit.PROBABILITY),
+        "percent": round(100 * found.probability, 1),
+        "lower": round(100 * found.lower, 1),
+        "upper": round(100 * found.upper, 1),
+        "range": f"{reader.words(found.lower, Unit.PROBABILITY)} to {reader.words(found.upper, Unit.PROBABILITY)}",
+        "window": found.window_days,
+        "impact": found.impact,
+        "trigger": found.likely_trigger,
+        "made": reader.moment(found.generated_at),
+        "model": found.model_version,
+        "base": reader.words(base["value"], Unit.PROBABILITY),
+        "learnt": reader.words(base.get("learnt_from"), Unit.COUNT),
+        "reasons": [
+            {"reason": reason["reason"], "up": reason["effect"] > 0, "share": round(100 * abs(reason["effect"]) / most), "odds": f"×{2.718281828 ** reason['effect']:.2g}"}
+            for reason in moved
+        ],
+    }
+
+
+def _record(db: Session, pattern_id: UUID) -> list[tuple[str, int]]:
+    """Return how the pattern's earlier predictions ended."""
+    rows = db.execute(select(Prediction.outcome).where(Prediction.pattern_id == pattern_id, Prediction.outcome.is_not(None))).scalars().all()
+    return [(name, rows.count(key)) for key, name in (("hit", "came true"), ("prevented", "prevented by a fix"), ("miss", "did not come")) if rows.count(key)]
+
+
+def _fixes(visit: Visit, reader: shown.Reader, pattern_id: UUID) -> list[Json]:
+    rows = visit.db.execute(
+        select(Recommendation, Verification)
+        .join(RecommendationPattern, RecommendationPattern.recommendation_id == Recommendation.id)
+        .outerjoin(Verification, (Verification.recommendation_id == Recommendation.id) & (Verification.pattern_id == pattern_id))
+        .where(RecommendationPattern.pattern_id == pattern_id)
+        .order_by(Recommendation.rank.asc().nulls_last(), Recommendation.created_at.desc())
+    ).all()
+    plans: dict[UUID, list[Step]] = {}
+    for step in visit.db.execute(select(Step).where(Step.recommendation_id.in_([row.Recommendation.id for row in rows])).order_by(Step.position)).scalars():
+        plans.setdefault(step.recommendation_id, []).append(step)
+    return [_fix(reader, row.Recommendation, row.Verification, plans.get(row.Recommendation.id, [])) for row in rows]
+
+
+def _fix(reader: shown.Reader, found: Recommendation, watch: Verification | None, steps: list[Step]) -> Json:
+    why = found.why
+    sums = None
+    if "expected_recurrences" in why:
+        sums = {
+            "expected": reader.words(why["expected_recurrences"], Unit.NUMBER),
+            "days": reader.words(why["horizon_days"], Unit.NUMBER),
+            "addresses": reader.words(why["addresses"], Unit.PROBABILITY),
+            "holds": reader.words(why["holds"], Unit.PROBABILITY),
+            "prevented": reader.words(found.expected_loops_prevented, Unit.NUMBER),
+            "effort": reader.words(why["effort"], Unit.NUMBER),
+            "score": reader.words(round(found.score, 2), Unit.NUMBER),
+        }
+    return {
+        "id": ids.show(ids.Prefix.RECOMMENDATION, found.id),
+        "title": found.title,
+        "summary": found.summary,
+        "type": found.type.replace("_", " "),
+        "effort": found.effort,
+        "impact": found.impact.replace("_", " "),
+        "status": found.status,
+        "rank": found.rank,
+        "worth": reader.words(found.expected_cost_saved, Unit.MONEY) if found.expected_cost_saved else "",
+        "origin": str(why.get("from", "")),
+        "seen": (why.get("held", 0.0), why.get("did_not_hold", 0.0)),
+        "sums": sums,
+        "steps": [(step.title, step.description, step.completed_at is not None) for step in steps],
+        "next": recommendations.FLOW[found.status],
+        "watch": None if watch is None else _watch(reader, watch),
+        "horizon": round(fixes.HORIZON_DAYS),
+    }
+
+
+def _watch(reader: shown.Reader, watch: Verification) -> Json:
+    return {
+        "claimed": reader.words(watch.claimed_at.isoformat(), Unit.DATETIME),
+        "until": reader.words(watch.window_ends_at.isoformat(), Unit.DATETIME),
+        "expected": reader.words(round(watch.expected, 1), Unit.NUMBER),
+        "observed": watch.observed,
+        "prevented": reader.words(round(watch.prevented, 1), Unit.NUMBER),
+        "holds": reader.words(watch.holds_probability, Unit.PROBABILITY),
+        "verdict": watch.verdict.replace("_", " "),
+        "verdict_slug": shown.slug(watch.verdict),
+    }
