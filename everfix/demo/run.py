@@ -162,7 +162,7 @@ def _groups(db: Session) -> dict[str, str]:
 
 
 def _forecasts(db: Session) -> list[tuple[float, bool]]:
-    rows = db.execute(text("SELECT probability, outcome = 'hit' AS hit FROM predictions WHERE outcome IS NOT NULL"))
+    rows = db.execute(text("SELECT probability, outcome = 'hit' AS hit FROM predictions WHERE outcome IS NOT NULL AND failures >= 2"))
     return [(row.probability, row.hit) for row in rows]
 
 
@@ -171,8 +171,8 @@ def _counts(db: Session) -> dict[str, int]:
         "issues": "SELECT count(*) FROM issues",
         "patterns": "SELECT count(*) FROM patterns WHERE issue_count >= 2",
         "alone": "SELECT count(*) FROM patterns WHERE issue_count = 1",
-        "predictions": "SELECT count(*) FROM predictions WHERE status = 'active'",
-        "settled": "SELECT count(*) FROM predictions WHERE outcome IS NOT NULL",
+        "predictions": "SELECT count(*) FROM predictions WHERE status = 'active' AND failures >= 2",
+        "settled": "SELECT count(*) FROM predictions WHERE outcome IS NOT NULL AND failures >= 2",
         "recommendations": "SELECT count(*) FROM recommendations WHERE status IN ('pending', 'in_progress')",
         "fixes": "SELECT count(*) FROM verifications",
         "held": "SELECT count(*) FROM verifications WHERE verdict = 'held'",

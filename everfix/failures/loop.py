@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
-
 from uuid import UUID
 
 from sqlalchemy import select, text, update
@@ -18,7 +17,7 @@ from sqlalchemy.orm import Session, attributes, load_only
 
 from everfix.core import clock, db as database, jobs
 from everfix.core.db import Json
-from everfix.failures import fingerprint, grouping, learned, patterns, predictions, recommendations, verifications
+from everfix.failures import fingerprint, grouping, learned, names, patterns, predictions, recommendations, verifications
 from everfix.identity import workspaces
 from everfix.ingest.events import Issue
 
@@ -165,7 +164,7 @@ def _place(
             groups[made.group] = alike
             return alike, made.similarity
     draft = patterns.Draft(
-        name=(found.signature or issue.title)[:200],
+        name=names.of(found.signature or issue.title),
         fingerprint={"error_type": issue.error_type, "error_signature": found.signature[:200]} if issue.error_type else {"error_signature": found.signature[:200]},
         why=found.why,
         service=issue.service,

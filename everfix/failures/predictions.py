@@ -50,6 +50,7 @@ class Prediction(WorkspaceRow, Base):
     likely_trigger: Mapped[str]
     why: Mapped[list[Json]]
     base_rate: Mapped[float]
+    failures: Mapped[int]  # how often the pattern had failed when this was said
     model_version: Mapped[str]
     generated_at: Mapped[datetime]
     expires_at: Mapped[datetime]
@@ -72,7 +73,7 @@ def refresh(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = Non
     model = catch_up(db, now, window, known if pattern_ids is None else None)
     forecasts = model.predict([item.history for item in known], now, window, whole=pattern_ids is None)
     trigger = triggers.of(db, known, now)
-    rows = [_row(item.pattern, made, trigger[item.pattern.id], now, window) for item, made in zip(known, forecasts, strict=True)]
+    rows = [_row(item, made, trigger[item.pattern.id], now, window) for item, made in zip(known, forecasts, strict=True)]
     _write(db, rows)
     touched = [row["pattern_id"] for row in rows]
     db.execute(
@@ -83,19 +84,20 @@ def refresh(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = Non
     return {row["pattern_id"]: row["probability"] for row in rows}
 
 
-def _row(pattern: patterns.Pattern, made: forecast.Forecast, trigger: str, now: datetime, window: int) -> dict[str, Any]:
+def _row(item: patterns.Known, made: forecast.Forecast, trigger: str, now: datetime, window: int) -> dict[str, Any]:
     return {
         "id": ids.new(),
-        "pattern_id": pattern.id,
+        "pattern_id": item.pattern.id,
         "window_days": window,
         "day": now.date(),
         "probability": round(made.probability, 6),
         "lower": round(made.lower, 6),
         "upper": round(made.upper, 6),
-        "impact": IMPACT[pattern.severity],
+        "impact": IMPACT[item.pattern.severity],
         "likely_trigger": trigger,
         "why": made.why,
         "base_rate": float(made.why[0]["value"]),
+        "failures": int(item.history.counts.sum()),
         "model_version": forecast.VERSION,
         "generated_at": now,
         "expires_at": now + timedelta(days=window),
@@ -118,6 +120,7 @@ _TYPES = {
     "likely_trigger": "text",
     "why": "jsonb",
     "base_rate": "float",
+    "failures": "int",
     "model_version": "text",
     "generated_at": "timestamptz",
     "expires_at": "timestamptz",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from everfix.documents.model import Unit
 from everfix.metrics.sources import LIMIT, Source, column
 
-_NOW = "f.status = 'active'"
-_SETTLED = "outcome IS NOT NULL AND expires_at >= :start AND expires_at < :end"
-_SETTLED_BEFORE = "outcome IS NOT NULL AND expires_at >= :previous_start AND expires_at < :previous_end"
+_NOW = "f.status = 'active' AND f.failures >= 2"  # what failed once is no loop yet
+_SETTLED = "outcome IS NOT NULL AND failures >= 2 AND expires_at >= :start AND expires_at < :end"
+_SETTLED_BEFORE = "outcome IS NOT NULL AND failures >= 2 AND expires_at >= :previous_start AND expires_at < :previous_end"
 _HIT = "(CASE WHEN outcome = 'hit' THEN 1.0 ELSE 0.0 END)"
 
 SOURCES = (
     Source(
         "prediction_figures",
         "Predictions",
-        "How many predictions stand, and how those that ended in the period did. Brier score: mean squared error of the probability, 0 is perfect.",
+        "How many predictions stand for patterns that failed at least twice, and how those that ended in the period did. Brier score: mean squared error of the probability, 0 is perfect.",
         (
             column("total", "Predictions", Unit.COUNT),
             column("high", "At 80 % and more", Unit.COUNT, better="down"),
@@ -126,7 +126,7 @@ SOURCES = (
             GROUP BY 1
         ), next AS (
             SELECT sum(f.probability) AS mean, sqrt(sum(f.probability * (1 - f.probability))) AS sd
-            FROM predictions f JOIN patterns p ON p.id = f.pattern_id WHERE f.status = 'active' AND p.issue_count >= 2
+            FROM predictions f JOIN patterns p ON p.id = f.pattern_id WHERE f.status = 'active' AND f.failures >= 2
         )
         SELECT day, observed, NULL::float, NULL::float, NULL::float FROM past
         UNION ALL SELECT (cast(:end AS timestamptz) AT TIME ZONE :timezone)::date + 7, NULL, round(mean::numeric, 1), round(greatest(0, mean - 1.645 * sd)::numeric, 1),

@@ -375,6 +375,7 @@ def tables() -> None:
         sa.Column("likely_trigger", sa.Text(), nullable=False),
         sa.Column("why", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("base_rate", sa.Double(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("model_version", sa.Text(), nullable=False),
         sa.Column("generated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
