@@ -22,7 +22,6 @@ def shipped(rng: random.Random) -> Document:
             total_rows=len(rows) + rng.choice((0, 9)),
         )
 
-    triggers = (*documents.TRIGGERS, None)
     services = ("billing", "checkout", "search", "mailer")
     named = [(rng.choice(documents.NAMES), rng.choice(services)) for _ in range(rng.randint(1, 10))]
     days = [(documents.PERIOD.start + timedelta(days=offset)).isoformat() for offset in range(30)]
