@@ -91,7 +91,7 @@ class Envelope:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self.most:
-                raise TooLarge(f"the request body has more than {self.most} bytes")
+                raise HTTPException(413, f"the request body has more than {self.most} bytes")  # the one kind that FastAPI lets through here
             return message
 
         return bounded
@@ -108,14 +108,24 @@ def _stamped(send: Send, trace: str) -> Send:
     return stamped
 
 
+class Ascii(JSONResponse):
+    """An error may quote what came, and that may be text which UTF-8 cannot write (a lone surrogate)."""
+
+    def render(self, content: object) -> bytes:
+        """Return JSON in ASCII."""
+        return json.dumps(content).encode()
+
+
 def _error(problem: EverfixError, trace: str) -> JSONResponse:
     body: dict[str, Any] = {"code": problem.code, "message": problem.message}
     if not isinstance(problem, RateLimited):
         body["trace_id"] = trace
     if problem.details:
         body["details"] = problem.details
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(problem, Unauthorized) else None
-    return JSONResponse({"error": body}, problem.status, headers)
+    headers = {"X-Request-Id": trace, "X-Content-Type-Options": "nosniff"}  # an unforeseen error is answered outside of Envelope
+    if isinstance(problem, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return Ascii({"error": body}, problem.status, headers)
 
 
 async def _answer(request: Request, problem: Exception) -> Response:
@@ -158,6 +168,6 @@ def _validation(problem: RequestValidationError) -> EverfixError:
 
 def _http(problem: HTTPException) -> EverfixError:
     made = Malformed(str(problem.detail)) if problem.status_code < 500 else EverfixError(str(problem.detail))  # noqa: PLR2004
-    names = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+    names = {404: "not_found", 405: "method_not_allowed", 413: TooLarge.code, 415: "unsupported_media_type"}
     kind = type("Http", (type(made),), {"code": names.get(problem.status_code, made.code), "status": problem.status_code})
     return kind(str(problem.detail))  # type: ignore[no-any-return]

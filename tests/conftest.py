@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from everfix import migrations
@@ -58,6 +59,12 @@ def _own_environment() -> Iterator[None]:
         patch.setitem(Settings.model_config, "env_file", None)
         settings_module.get.cache_clear()
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_log() -> None:
+    """Drop log lines: structlog's own default draws every local variable of a traceback, which takes half a minute."""
+    structlog.configure(processors=[structlog.processors.JSONRenderer()], logger_factory=structlog.ReturnLoggerFactory())
 
 
 @pytest.fixture(scope="session")

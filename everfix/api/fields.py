@@ -12,7 +12,14 @@ from pydantic import AfterValidator
 from everfix.core import fields, ids
 from everfix.errors import Invalid, NotFound
 
-Search = Annotated[str | None, AfterValidator(lambda value: value if value is None else fields.storable(value)), Query(max_length=200)]
+
+
+def words(longest: int) -> Any:  # noqa: ANN401 - an Annotated type made at import
+    """Return the type of text in the query string."""
+    return Annotated[str | None, AfterValidator(lambda value: value if value is None else fields.storable(value)), Query(max_length=longest)]
+
+
+Search = words(200)
 RiskBound = Annotated[int | None, Query(ge=0, le=100)]
 
 

@@ -37,7 +37,8 @@ def _aware(value: datetime) -> datetime:
 Moment = Annotated[datetime, AfterValidator(_aware)]  # a time without a zone is read as UTC
 
 
-def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+def bounded(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object that PostgreSQL can hold, neither deep nor large; raises ValueError saying what is wrong."""
     nodes = 0
     stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
@@ -60,4 +61,4 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(bounded)]

@@ -174,6 +174,11 @@ def read(record: object) -> Event:
         event = _EVENT.validate_python(record)
     except ValidationError as problem:
         raise ValueError(explain(problem)) from problem
+    for name in record.keys() - Event.model_fields.keys():  # kept in the raw payload, so that they must be storable too
+        try:
+            fields.bounded({name: record[name]})
+        except ValueError as problem:
+            raise ValueError(f"{str(name)[:60]}: {problem}") from problem
     return event if event.title else event.model_copy(update={"title": event.external_id[:TITLE]})
 
 

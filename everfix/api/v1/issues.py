@@ -163,9 +163,9 @@ def listed(
     assignee_id: AssigneeFilter,
     status: str | None = None,
     severity: str | None = None,
-    source: Annotated[str | None, Query(max_length=64)] = None,
-    team: Annotated[str | None, Query(max_length=200)] = None,
-    service: Annotated[str | None, Query(max_length=200)] = None,
+    source: fields.words(64) = None,  # type: ignore[valid-type]
+    team: fields.words(200) = None,  # type: ignore[valid-type]
+    service: fields.words(200) = None,  # type: ignore[valid-type]
     kind: str | None = None,
     q: fields.Search = None,
     risk_min: fields.RiskBound = None,

@@ -76,7 +76,7 @@ def listed(
     page: Page,
     status: str | None = None,
     q: fields.Search = None,
-    domain: Annotated[str | None, Query(max_length=200)] = None,
+    domain: fields.words(200) = None,  # type: ignore[valid-type]
     risk_min: fields.RiskBound = None,
     risk_max: fields.RiskBound = None,
 ) -> pages.PageOf[PatternOut]:
