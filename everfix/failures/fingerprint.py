@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from everfix.failures import differences, normalise, stacktraces
+from everfix.failures import differences, normalise, prose, stacktraces
 
 CURRENT = "2026-11-22"
 KEY_FRAMES = 6  # in-app frames that make the key: enough to tell two ways to one helper apart, few enough to survive a new entry point
@@ -43,6 +43,8 @@ class Features:
     words: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     numbers: tuple[float, ...] = ()
+    heading: tuple[str, ...] = ()
+    body: tuple[str, ...] = ()
     title: str = ""
     error_type: str = ""
     service: str = ""
@@ -150,6 +152,7 @@ def _by_text(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]]
 def _features(failure: Failure, trace: stacktraces.Trace | None, kind: str) -> Features:
     path = trace.path() if trace else ()
     own = in_app(trace) if trace else ()
+    ticket = trace is None and bool(failure.title)
     at = failure.occurred_at
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
@@ -157,7 +160,9 @@ def _features(failure: Failure, trace: stacktraces.Trace | None, kind: str) -> F
         frames=tuple(f.name for f in (own or path)[:24]),
         tests=tuple(dict.fromkeys(f.name for f in path if f.test))[:8],
         lines=normalise.lines(failure.message, most=40),
-        words=tuple(normalise.words(f"{failure.title} {normalise.mask(failure.message[:6000])}")[:400]),
+        words=tuple(normalise.words(f"{failure.title} {normalise.mask(failure.message[:6000])}")[:300]),
+        heading=prose.terms(failure.title) if ticket else (),
+        body=prose.terms(failure.message) if ticket else (),
         differs=differences.of(failure.message),
         numbers=normalise.numbers(failure.message.lstrip()[:300].split("\n")[0]),
         title=normalise.mask(failure.title)[:300],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from everfix.failures import prose
 from everfix.failures.fingerprint import Features
-from everfix.failures.sources import LEARN, Bag, Source, learnt
+from everfix.failures.sources import LEARN, Bag, Source
 
 # Weights of a logistic model a kind of comparison, with signs fixed beforehand, so that no agreement can ever count against a merge nor a contradiction
 # for one. Fitted by bench/fit_groups.py on the older half, or half of the projects, of the public sets, never on the parts that are reported.
@@ -188,10 +189,31 @@ class Index:
         return best + [g for g in reversed(self.recent) if g not in best] if bag.features.at is not None else best
 
 
-def rank(query: Features, candidates: Sequence[tuple[str, Features]], source: Source | None = None, limit: int = 10) -> list[tuple[str, float]]:
-    """Return the candidates most like the query, best first, with a likeness from 0 to 1; rarity is taken from `source` or from the candidates."""
-    bags = [(name, Bag(features)) for name, features in candidates]
-    known = source or learnt(bag for _, bag in bags)
-    asked = Bag(query)
-    scored = [(name, likeness(score(asked, bag, known)[0])) for name, bag in bags]
-    return sorted(scored, key=lambda s: (-s[1], s[0]))[:limit]
+def rank(
+    query: Features, candidates: Sequence[tuple[str, Features]], weights: Mapping[str, float] | None = None, limit: int = 10
+) -> list[tuple[str, float]]:
+    """Return the tickets most like the query, best first, with a score from 0 to about 1; for many queries make a `Catalogue` once."""
+    return Catalogue(candidates, weights).rank(query, limit)
+
+
+class Catalogue:
+    """Tickets to be searched for duplicates. `weights` are stems' rarities from `prose.rarity`; without them the tickets' own are used."""
+
+    def __init__(self, candidates: Sequence[tuple[str, Features]], weights: Mapping[str, float] | None = None) -> None:
+        counted = [(name, prose.counts(features.heading, features.body), features.at) for name, features in candidates]
+        self.weights = weights or prose.rarity(c for _, c, _ in counted)
+        self.names = [name for name, _, _ in counted]
+        self.times = [at for _, _, at in counted]
+        self.postings: dict[str, list[tuple[int, float]]] = {}
+        for n, (_, document, _) in enumerate(counted):
+            for word, value in prose.vector(document, self.weights).items():
+                self.postings.setdefault(word, []).append((n, value))
+
+    def rank(self, query: Features, limit: int = 10, without: str = "") -> list[tuple[str, float]]:
+        """Return at most `limit` tickets that share a word with the query, best first; `without` is the query's own name."""
+        scores: dict[int, float] = {}
+        for word, value in prose.vector(prose.counts(query.heading, query.body), self.weights).items():
+            for n, other in self.postings.get(word, ()):
+                scores[n] = scores.get(n, 0.0) + value * other
+        found = [(self.names[n], s + prose.closeness(query.at, self.times[n])) for n, s in scores.items() if self.names[n] != without]
+        return sorted(found, key=lambda s: (-s[1], s[0]))[:limit]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from everfix.failures import normalise
 
-MOST_LINES, MOST_FRAMES, MOST_ERRORS = 1200, 200, 12  # beyond these a trace repeats itself
+MOST_LINES, MOST_FRAMES, MOST_ERRORS, LONGEST_LINE = 1200, 200, 12, 1000  # beyond these a trace repeats itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def _joined(inner: tuple[Frame, ...], wrapper: Error) -> tuple[Frame, ...]:
 # ------------------------------------------------------------------------------------------------------------ names
 
 _GENERATED = (
-    (re.compile(r"\$\$Lambda(?:\$\d+)?(?:[/@.]0x[0-9a-f]+|/\d+)?(?:\.\w+)?"), "$lambda"),
+    (re.compile(r"\$\$Lambda(?:\$\d+)?(?:[/@.]0x[0-9a-f]+|/\d+)?"), "$lambda"),
     (re.compile(r"lambda\$([\w<>]+)\$\w*\d+\b"), r"\1.lambda"),
     (re.compile(r"\$\$(?:EnhancerBy|FastClassBy|SpringCGLIB|KeyFactoryBy|MockitoMock|_javassist|HibernateProxy)\w*(?:\$\$\w+)*"), ""),
     (re.compile(r"(?:com\.sun\.proxy\.|jdk\.proxy\d+[./])*\$Proxy\d+"), "$Proxy"),
@@ -82,6 +82,7 @@ _GENERATED = (
     (re.compile(r"`\d+|\[[^\]]*\](?=\.|\(|$)"), ""),
     (re.compile(r"0x[0-9a-fA-F]+|@[0-9a-f]{5,}"), ""),
 )
+_QUALIFIED = re.compile(r"(?: const| volatile| noexcept| &{1,2}|\[abi:\w+\])+$")
 _BLOCKS = re.compile(r"^(?:block|rescue|ensure)(?: \(\d+ levels\))? in ")
 _MINIFIED = re.compile(r"^[A-Za-z_$]{1,2}\d?$")
 
@@ -92,7 +93,7 @@ def stable(name: str) -> str:
     for pattern, word in _GENERATED:
         if pattern.search(name):
             name = pattern.sub(word, name)
-    name = _without_brackets(name).strip(" .:")
+    name = _QUALIFIED.sub("", _without_brackets(name)).strip(" .:")
     return re.sub(r"\s+", " ", name)[:200]
 
 
@@ -128,6 +129,7 @@ def _file(path: str) -> str:
 _LIBRARY_NAME = re.compile(
     r"^(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|clojure|dalvik|android|androidx|com\.android|junit|org\.junit|org\.testng|org\.hamcrest"
     r"|org\.apache\.tools|org\.apache\.maven|org\.gradle|org\.springframework|org\.hibernate|org\.apache\.(?:catalina|coyote|tomcat|http|kafka\.common)|org\.eclipse\.jetty"
+    r"|org\.postgresql|com\.mysql|oracle\.jdbc|com\.zaxxer|redis\.clients|io\.lettuce|org\.slf4j|ch\.qos|org\.aspectj|org\.jboss|io\.grpc|io\.undertow"
     r"|io\.netty|io\.reactivex|reactor|com\.google\.common|com\.fasterxml|net\.bytebuddy|net\.sf\.cglib|okhttp3|retrofit2|worker\.org\.gradle"
     r"|System|Microsoft|MS|xunit|Xunit|NUnit)\."
     r"|^(?:\$Proxy|runtime\.|testing\.|reflect\.|panic$|created by |syscall\.|sync\.|net/http\.|database/sql\.|encoding/\w+\.)"
@@ -159,7 +161,7 @@ def _frame(name: str, where: str = "", line: str | None = None) -> Frame:
 
 # ------------------------------------------------------------------------------------------------------------ shapes
 
-_JAVA = re.compile(r"^\s*at (?:[\w.@-]+/{1,2}|PluginClassLoader for [\w-]+//)*([\w.$<>/\-]+\.[\w$<>\-]+)\((Native Method|Unknown Source|[^():]*)(?::(-?\d+))?\)")
+_JAVA = re.compile(r"^\s*at (?:[\w.@-]+/{1,2}|PluginClassLoader for [\w-]+//)*([\w.$<>/\-]+\.[\w$<>\-]+)\((Native Method|Unknown Source|SourceFile|<\w+>|[\w$.\-]+\.\w{1,6})(?::(-?\d+))?\)")
 _CSHARP = re.compile(r"^\s*(?:at|bei|à|в) (.+?\)?)(?: \[0x[0-9a-f]+\])?(?: in (.+?):(?:line |Zeile )?(\d+)\s*)?$")
 _JS = re.compile(r"^\s*at (?:async )?(?:new )?(?:(.+?) (?:\[as [^\]]+\] )?\((?:eval at .*, )?(.*?)(?::(\d+))?(?::\d+)?\)|(?:async )?((?:[a-z-]+:)?[^\s()]+?):(\d+):\d+)\W*$")
 _GECKO = re.compile(r"^([^@\s]{0,200})@((?:https?|file|app|resource|webpack)[^\s]*?):(\d+)(?::\d+)?$")
@@ -167,7 +169,7 @@ _PYTHON = re.compile(r'^\s*File "([^"]*)", line (\d+)(?:, in (.+))?$')
 _GO = re.compile(r"^(?:created by )?([\w./\-*()%~]+\.[\w.()*\[\]{}\-]+?)(?:\([^)]*\)?|\{[^}]*\})?(?: in goroutine \d+)?$")
 _GO_PLACE = re.compile(r"^\s+(\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
 _PHP = re.compile(r"^#\d+ (?:(.+?)\((\d+)\)|\[internal function\]): (.+)$")
-_NATIVE = re.compile(r"^\s*#\d+:?\s+(?:0x[0-9a-f]+\s+)?(?:in\s+)?(.+?)(?:\s+(?:at\s+)?((?:/|[A-Za-z]:[\\/]|\.{0,2}/)?[\w./\\+\-]+\.\w{1,4}):(\d+)(?::\d+)?|\s+(?:from\s+)?\(?(/?[\w./+\-]+)(?:\+0x[0-9a-f]+)?\)?(?:\s+\(BuildId[^)]*\))?)?\s*$")
+_NATIVE = re.compile(r"^\s*#\d+:?\s+(?:0x[0-9a-f]+\s+(?:in\s+)?|in\s+|(?=[\w:~<>.]+ ?\())(.+?)(?:\s+(?:at\s+)?((?:/|[A-Za-z]:[\\/]|\.{0,2}/)?[\w./\\+\-]+\.\w{1,4}):(\d+)(?::\d+)?|\s+(?:from\s+)?\(?(/?[\w./+\-]+)(?:\+0x[0-9a-f]+)?\)?(?:\s+\(BuildId[^)]*\))?)?\s*$")
 _RUST = re.compile(r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?([<\w].*)$")
 _RUST_PLACE = re.compile(r"^\s+at ((?:/|\.|[A-Za-z]:|[\w-]+/)[^\s:]*\.rs):(\d+)(?::\d+)?$")
 _RUBY = re.compile(r"^\s*(?:from |\d+: from )?([^\s:]+\.(?:rb|erb|rake|ru)|<internal:[^>]+>|\S*/bin/\w+):(\d+):in [`'](.+?)'(?::\s*(.*))?$")
@@ -230,7 +232,7 @@ class _Builder:
 
 def parse(text: str) -> Trace | None:
     """Return the trace found in `text`, or None where no line looks like a frame; never raises, whatever the text."""
-    rows = normalise.clean(text).split("\n")[:MOST_LINES]
+    rows = [row[:LONGEST_LINE] for row in normalise.clean(text).split("\n")[:MOST_LINES]]
     language = _language(rows)
     if not language:
         return None
@@ -244,8 +246,6 @@ def _language(rows: list[str]) -> str:
     """Return the language most of whose frame lines are present; the tables below go from the strictest shape to the loosest."""
     counts = dict.fromkeys(_READERS, 0)
     for row in rows:
-        if len(row) > 2000:
-            continue
         for language, shapes in _SIGNS:
             if any(shape.match(row) for shape in shapes):
                 counts[language] += 1
@@ -256,8 +256,6 @@ def _language(rows: list[str]) -> str:
 
 def _head(row: str, build: _Builder) -> bool:
     """Take `row` as the header of an error, if it reads like `Type: message`."""
-    if len(row) > 4000:
-        row = row[:4000]
     chain = _CHAIN.match(row)
     if chain:
         build.error(chain.group(1), chain.group(2) or "")
