@@ -93,6 +93,7 @@ class Running:
     job_id: UUID
     payload: Json
     services: Any  # what the process offers to tasks: settings, storage, keys (see everfix.installation)
+    told: Callable[[float, str], None] | None = None  # who else wants to hear how far it is, e.g. a progress bar
 
     def report(self, progress: float, message: str = "") -> None:
         """Tell how far the work is (0–1), in a transaction of its own; raises Cancelled when somebody asked for it."""
@@ -102,6 +103,8 @@ class Running:
             ).one_or_none()
         if row is None or row.cancel_requested:
             raise Cancelled
+        if self.told is not None:
+            self.told(progress, message)
 
 
 class _InTransaction(SyncDriver):

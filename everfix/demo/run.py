@@ -14,14 +14,16 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from everfix import documents
+from everfix.core import jobs
 from everfix.core.db import Database
 from everfix.demo import simulate, truth, walk
-from everfix.documents.model import Document
+from everfix.errors import Unavailable
 from everfix.identity import principals, provision
 from everfix.identity.organisations import Organisation
 from everfix.identity.workspaces import Workspace
 from everfix.ingest import files
-from everfix.reports import build, templates
+from everfix.installation import Installation
+from everfix.reports import runs
 
 SEED = 2026
 SIMULATED, YOURS = "demo", "your-failures"
@@ -90,7 +92,7 @@ def _change(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "source": "custom_api", "metadata": {key: item[key] for key in ("team", "author", "version") if item.get(key)}}
 
 
-def own(database: Database, here: UUID, paths: Sequence[Path], mapping: Mapping[str, str] | None, progress: Progress) -> Outcome:
+def own(database: Database, here: UUID, paths: Sequence[Path], mapping: Mapping[str, str] | str | None, progress: Progress) -> Outcome:
     """Take failures from files through the loop, week by week of their own time; raises UnreadableFileError."""
     began = time.monotonic()
     records, rejects = read(paths, mapping)
@@ -114,7 +116,7 @@ def own(database: Database, here: UUID, paths: Sequence[Path], mapping: Mapping[
     return outcome
 
 
-def read(paths: Sequence[Path], mapping: Mapping[str, str] | None) -> tuple[list[dict[str, Any]], list[tuple[str, int, str]]]:
+def read(paths: Sequence[Path], mapping: Mapping[str, str] | str | None) -> tuple[list[dict[str, Any]], list[tuple[str, int, str]]]:
     """Return the records of all files, and the refused ones as (file, place, reason); raises UnreadableFileError."""
     records: list[dict[str, Any]] = []
     rejects: list[tuple[str, int, str]] = []
@@ -127,22 +129,41 @@ def read(paths: Sequence[Path], mapping: Mapping[str, str] | None) -> tuple[list
     return records, rejects
 
 
-def report(database: Database, here: UUID, as_of: datetime, url: str) -> Document:
-    """Build the executive report of the last 30 days up to `as_of`."""
-    template = templates.get("executive_summary")
-    with database.transaction(here) as db:
-        return build.document(db, template.name, template.key, template.sections, template.window, {}, as_of, url)
-
-
-def write(document: Document, folder: Path) -> list[Path]:
-    """Write `executive.<extension>` in every format and return the paths."""
+def publish(made: Installation, here: UUID, as_of: datetime, folder: Path) -> list[Path]:
+    """Make the executive report of the last 30 days up to `as_of` in every format, keep it as a run, and write `executive.<extension>`."""
+    run_id = _run(made, here, "executive_summary", list(documents.RENDERERS), "30d", as_of, None)
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    paths = []
+    with made.database.transaction(here) as db:
+        stored = {file.format: file.storage_key for file in runs.files(db, [run_id])[run_id]}
     for key, renderer in documents.RENDERERS.items():
         path = folder / f"executive.{renderer.extension}"
-        path.write_bytes(documents.render(document, key))
-        made.append(path)
-    return made
+        path.write_bytes(made.storage.read(stored[key]))
+        paths.append(path)
+    return paths
+
+
+def one(made: Installation, here: UUID, template: str, format_: str, window: str, told: Callable[[float, str], None]) -> bytes:
+    """Make one report now, as the API would, and return its file; raises EverfixError for what the API would refuse, and Unavailable."""
+    run_id = _run(made, here, template, [format_], window, None, told)
+    with made.database.transaction(here) as db:
+        key = runs.files(db, [run_id])[run_id][0].storage_key
+    return made.storage.read(key)
+
+
+def _run(
+    made: Installation, here: UUID, template: str, formats: list[str], window: str, as_of: datetime | None, told: Callable[[float, str], None] | None
+) -> UUID:
+    """Insert a run and work on its job in this process."""
+    with made.database.transaction(here) as db:
+        run_id, job_id = runs.request(db, principals.system(here), template=template, window=window, formats=formats, as_of=as_of)
+    running = jobs.Running(made.database, here, job_id, {"run": str(run_id)}, made, told)
+    jobs.work(jobs.Task(runs.execute), running, attempts=1)
+    with made.database.transaction(here) as db:
+        job = jobs.get(db, job_id)
+        if job.status != jobs.Status.SUCCEEDED:
+            raise Unavailable(f"the report was not made: {job.error}")
+    return run_id
 
 
 def _issues(database: Database, here: UUID) -> int:

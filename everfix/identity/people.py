@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
-from everfix.core.db import enter, mine
-from everfix.errors import NotFound
+from everfix.core.db import current, enter, mine
+from everfix.errors import Conflict, Invalid, NotFound
+from everfix import audit
 from everfix.identity import tokens
 from everfix.identity.members import Member
-from everfix.identity.principals import Role
+from everfix.identity.principals import Role, Scope, system
 from everfix.identity.users import User
 from everfix.identity.workspaces import Workspace
 
@@ -31,3 +36,30 @@ def sign_in_link(db: Session, email: str | None = None, workspace_slug: str | No
         if user is not None:
             return tokens.issue(db, tokens.Kind.LINK, "sign-in link", user=user.id, life=tokens.LINK_LIFE)
     raise NotFound(f"nobody with the address {email!r} belongs to a workspace here")
+
+
+def workspace(db: Session, slug: str | None) -> UUID:
+    """Return the workspace of that slug, or the only one. Runs as the database's owner.
+
+    Raises NotFound, and Conflict naming the slugs when there are several and none was chosen.
+    """
+    found = {row.slug: row.id for row in db.execute(select(Workspace.slug, Workspace.id).order_by(Workspace.created_at))}
+    if slug is None and len(found) == 1:
+        return next(iter(found.values()))
+    if slug is None:
+        raise Conflict("there are several workspaces; choose one", details={"workspace": f"one of {', '.join(found)}"})
+    if slug not in found:
+        raise NotFound(f"there is no workspace {slug[:60]!r}", details={"workspace": f"one of {', '.join(found)}"})
+    return found[slug]
+
+
+def service_token(db: Session, name: str, scopes: Sequence[str], life: timedelta | None) -> str:
+    """Return the secret of a new token of the service account `name`; raises Invalid for an unknown scope."""
+    unknown = [scope for scope in scopes if scope not in set(Scope)]
+    if unknown:
+        raise Invalid(f"there is no scope {unknown[0][:60]!r}", details={"scope": f"any of {', '.join(sorted(Scope))}"})
+    account = tokens.service_account(db, name)
+    wanted = [Scope(scope) for scope in scopes]
+    secret = tokens.issue(db, tokens.Kind.SERVICE, name, service_account=account.id, scopes=wanted, life=life)
+    audit.record(db, system(current(db)), audit.Action.TOKEN_CREATED, "service_account", account.id, {"scopes": sorted(scopes)})
+    return secret

@@ -1,0 +1,51 @@
+# Everfix. `make help` lists the commands; each sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+ENV := .venv/.stamp
+PORT ?= 4000
+WORKERS ?= 2
+
+.PHONY: help env assets demo serve test check format docs bench bench-quality lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+env: $(ENV) assets ## create or update .venv and the page assets
+
+$(ENV): requirements.lock pyproject.toml scripts/environment
+	scripts/environment
+	touch $@
+
+assets: $(ENV) ## build the pages' one script bundle (seconds; nothing when unchanged)
+	$(BIN)/python -m everfix.web.assets
+
+demo: env ## everything from a fresh clone: a simulated company through the loop to the first report, then serve on :4000
+	$(BIN)/everfix demo --port $(PORT)
+
+serve: env ## serve your own failures on :4000
+	$(BIN)/everfix serve --port $(PORT)
+
+test: env ## everything from a fresh clone: all tests, browser tests included
+	scripts/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+check: env ## what a reviewer would say first: lint, format and types
+	$(BIN)/ruff check everfix tests bench
+	$(BIN)/mypy
+
+docs: env ## write docs/reference from the code
+	$(BIN)/everfix docs --out docs/reference
+
+bench: env ## measure beside the peers, write bench/results.md
+	$(BIN)/python -m bench.run
+
+bench-quality: env ## score forecasts and grouping on the public sets, write bench/quality.md
+	$(BIN)/python -m bench.quality
+
+lock: $(ENV) ## resolve the dependencies anew (needs `uv` on the path)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+clean: ## remove what the commands above made (your data in everfix-data stay)
+	rm -rf .venv node_modules everfix/web/static/dist out build *.egg-info .pytest_cache .mypy_cache .ruff_cache
