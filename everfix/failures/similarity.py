@@ -20,18 +20,18 @@ NAMES = (
 )  # fmt: skip
 MODELS: dict[str, dict[str, float]] = {
     "check": {
-        "bias": -4.08, "difference": 4.306, "plain_difference": 2.378, "service_bits": 0.05, "service_words": 0.145, "type_bits": 0.616,
-        "lines": 0.403, "word_bits": 0.074, "title_bits": 0.109, "service_and_difference": 1.481, "call_words": 2.577, "time_bits": 0.1,
-        "hours": 0.1, "other_difference": -0.371, "long_ago": -0.3, "same_moment": -4.0, "many": -0.06,
+        "bias": -4.08, "difference": 4.295, "plain_difference": 2.388, "service_bits": 0.055, "service_words": 0.129, "type_bits": 0.62,
+        "lines": 0.4, "word_bits": 0.069, "title_bits": 0.115, "service_and_difference": 1.475, "call_words": 2.599, "hours": 0.1,
+        "other_difference": -0.374, "long_ago": -0.3, "same_moment": -4.0, "many": -0.058, "quiet_hours": 0.1,
     },
     "crash": {
-        "bias": 0.02, "difference": 1.0, "plain_difference": 0.5, "service_bits": 0.096, "type_words": 0.349, "lines": 0.185,
-        "title_bits": 0.246, "service_and_text": 4.335, "service_and_top": 0.304, "top_bits": 0.202, "frames": 0.54, "call_bits": 0.15,
-        "time_bits": 0.178, "hours": 0.227, "other_type": -0.354, "same_moment": -1.11, "many": -0.791,
+        "bias": 0.45, "difference": 1.0, "plain_difference": 0.5, "service_bits": 0.1, "type_words": 0.407, "title_bits": 0.135,
+        "call_bits": 0.17, "hours": 0.014, "hours_and_calls": 0.042, "other_type": -0.552, "long_ago": -0.424, "same_moment": -0.294,
+        "many": -0.581, "quiet_hours": 0.43,
     },
     "text": {
-        "bias": -5.78, "service_words": 2.618, "type_bits": 0.1, "type_words": 0.3, "lines": 7.408, "word_bits": 0.149,
-        "other_difference": -1.853, "long_ago": -0.485, "same_moment": -7.792, "many": -0.229, "young": -5.982,
+        "bias": -5.8, "service_words": 2.626, "type_bits": 0.1, "type_words": 0.3, "lines": 7.421, "word_bits": 0.148,
+        "other_difference": -1.859, "long_ago": -0.471, "same_moment": -7.791, "many": -0.228, "young": -5.996,
     },
 }  # fmt: skip
 AGAINST = frozenset(("other_type", "other_difference", "long_ago", "same_moment", "many", "young"))  # what may only speak against a merge
@@ -64,30 +64,30 @@ def evidence(a: Bag, b: Bag, source: Source) -> dict[str, float]:
 def _places(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
     if a.frames and b.frames:
         shared = a.frames & b.frames
-        out["frames"] = _share(a.frames, b.frames, source)
+        out["frames"] = _share(a, b, "frames", source)
         top = a.top == b.top
         out["top_bits"] = min(8.0, max(map(source.bits, shared), default=0.0)) * (1.0 if top else 0.5)
         out["service_and_top"] = float(top and a.service == b.service != "")
     calls = a.calls & b.calls
     if calls:
-        out["call_words"] = _share(a.calls, b.calls, source)
+        out["call_words"] = _share(a, b, "calls", source)
         out["call_bits"] = _rarest(calls, source, 15.0)
     if a.service and a.service == b.service:
         out["service_bits"], out["service_words"] = min(8.0, source.bits(a.service)), 1.0
         out["service_and_text"] = float(a.features.lines == b.features.lines != ())
     elif a.place & b.place:
-        out["service_words"] = _share(a.place, b.place, source)
+        out["service_words"] = _share(a, b, "place", source)
     if a.type and a.type == b.type:
         out["type_bits"], out["type_words"] = min(5.0, source.bits(a.type)), 1.0
     elif a.type and b.type:
-        out["other_type"], out["type_words"] = 1.0, _share(a.kinds, b.kinds, source)
+        out["other_type"], out["type_words"] = 1.0, _share(a, b, "kinds", source)
 
 
 def _texts(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
     if a.differs and b.differs:
         shared = a.differs & b.differs
         if shared:
-            share = _share(a.differs, b.differs, source)
+            share = _share(a, b, "differs", source)
             told = bool(shared - PLAIN)
             out["difference" if told else "plain_difference"] = share
             out["difference_bits"] = share * min(8.0, max(map(source.bits, shared)))
@@ -95,7 +95,7 @@ def _texts(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
         else:
             out["other_difference"] = 1.0
     if a.lines & b.lines:
-        out["lines"] = _share(a.lines, b.lines, source)
+        out["lines"] = _share(a, b, "lines", source)
     words = a.words & b.words
     if words:
         out["word_bits"] = _rarest(words, source, 20.0)
@@ -116,10 +116,11 @@ def _times(a: Bag, b: Bag, source: Source, out: dict[str, float]) -> None:
     out["hours_and_calls"] = out["hours"] * out.get("call_words", 0.0)
 
 
-def _share(a: frozenset[str], b: frozenset[str], source: Source) -> float:
-    """Return the weighted Jaccard index of two sets of tokens."""
-    union = source.weight(a | b)
-    return source.weight(a & b) / union if union else 0.0
+def _share(a: Bag, b: Bag, name: str, source: Source) -> float:
+    """Return the weighted Jaccard index of one set of tokens of two failures."""
+    shared = source.weight(getattr(a, name) & getattr(b, name))
+    union = a.weight(name, source) + b.weight(name, source) - shared
+    return min(1.0, shared / union) if union > 0 else 0.0
 
 
 def _rarest(tokens: frozenset[str], source: Source, most: float) -> float:

@@ -43,6 +43,15 @@ class Bag:
         self.top = f"f:{features.frames[0]}" if features.frames else ""
         self.head = f"h:{features.lines[0]}" if features.lines else ""
 
+        self._weights: dict[str, tuple[int, float]] = {}
+
+    def weight(self, name: str, source: Source) -> float:
+        """Return the summed bits of one set of tokens, remembered until the source has grown by a twentieth."""
+        held = self._weights.get(name)
+        if held is None or source.seen > held[0] + 1 + held[0] // 20:
+            held = self._weights[name] = (source.seen, source.weight(getattr(self, name)))
+        return held[1]
+
     @cached_property
     def tokens(self) -> frozenset[str]:
         single = {t for t in (self.type, self.service, self.head) if t}

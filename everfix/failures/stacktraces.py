@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ _BLOCKS = re.compile(r"^(?:block|rescue|ensure)(?: \(\d+ levels\))? in ")
 _MINIFIED = re.compile(r"^[A-Za-z_$]{1,2}\d?$")
 
 
+@functools.lru_cache(maxsize=16_384)
 def stable(name: str) -> str:
     """Return a function's name without what changes from build to build: template arguments, lambda and closure indices, proxies, hashes."""
     name = _BLOCKS.sub("", name.strip())
@@ -147,6 +149,7 @@ _TEST = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=16_384)
 def _frame(name: str, where: str = "", line: str | None = None) -> Frame:
     plain = stable(name)
     file = _file(where) if where else ""
@@ -244,12 +247,15 @@ def parse(text: str) -> Trace | None:
 
 def _language(rows: list[str]) -> str:
     """Return the language most of whose frame lines are present; the tables below go from the strictest shape to the loosest."""
-    counts = dict.fromkeys(_READERS, 0)
+    counts, left = dict.fromkeys(_READERS, 0), 24
     for row in rows:
         for language, shapes in _SIGNS:
             if any(shape.match(row) for shape in shapes):
                 counts[language] += 1
+                left -= 1
                 break
+        if not left:
+            break
     best = max(counts, key=lambda k: counts[k])
     return best if counts[best] else ""
 
