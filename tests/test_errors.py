@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from fastapi.routing import APIRoute
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from sqlalchemy import text
@@ -134,6 +134,7 @@ def test_any_parameters_and_bodies_are_answered(alice: make.Workspace, route: tu
 @FUZZ
 @given(raw=st.binary(max_size=200) | st.text(max_size=50).map(lambda text_: ('"' + text_).encode("utf-8", "surrogatepass")))
 def test_bytes_that_are_no_json(alice: make.Workspace, raw: bytes) -> None:
+    assume(raw.strip() != b"{}")
     before = counts(alice)
     for path in ("/v1/ingest/events", "/v1/ingest/batch", "/v1/reports/generate"):
         answer = alice.api.call("POST", path, content=raw, headers={"Content-Type": "application/json"})

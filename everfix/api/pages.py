@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from everfix.core.crypto import BadSignature
@@ -64,16 +64,14 @@ def page(
     key: InstrumentedAttribute[UUID],
     sorts: Sorts,
     show: Callable[[Sequence[Row]], list[Shown]],
-    *,
-    filters: Mapping[str, object] | None = None,
 ) -> PageOf[Shown]:
     """Run `query` (already filtered) for one page. Rows without a sort value come last; equal values are ordered by id."""
     name, descending = sorts.read(paging.sort)
     column = sorts.fields[name]
-    mark = _mark(name, filters)
+    mark = _mark(name, query)
     limited = query
     if paging.cursor:
-        limited = limited.where(_after(column, key, descending, *_read(paging, mark)))
+        limited = limited.where(_after(column, key, descending, *_read(paging, mark, descending)))
     order = (column.desc().nulls_last(), key.desc()) if descending else (column.asc().nulls_last(), key.asc())
     rows = list(db.execute(limited.order_by(*order).limit(paging.limit + 1)).scalars())
     more, rows = len(rows) > paging.limit, rows[: paging.limit]
@@ -84,22 +82,24 @@ def page(
     return PageOf(data=show(rows), page=PageInfo(next_cursor=cursor, has_more=more, total=total(db, query)))
 
 
-def _mark(name: str, filters: Mapping[str, object] | None) -> str:
-    text_ = json.dumps([name, sorted((key, str(value)) for key, value in (filters or {}).items() if value is not None)])
-    return hashlib.sha256(text_.encode()).hexdigest()[:12]
+def _mark(name: str, query: Select[Any]) -> str:
+    """Return what tells this list, its filters and its sort field from every other."""
+    compiled = query.compile()
+    words = json.dumps([name, str(compiled), sorted((key, str(value)) for key, value in compiled.params.items())])
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
-def _read(paging: Paging, mark: str) -> tuple[object, UUID]:
+def _read(paging: Paging, mark: str, descending: bool) -> tuple[object, UUID]:
     try:
         found = paging.keys.verify("cursor", str(paging.cursor))
     except BadSignature as problem:
         raise Malformed("the cursor token is malformed", details={"cursor": "malformed cursor token"}) from problem
-    if not isinstance(found, list) or found[:1] != [mark] or found[1] != (paging.sort or "").startswith("-") and paging.sort is not None:
+    if not isinstance(found, list) or found[:2] != [mark, descending]:
         raise Malformed("the cursor token belongs to another list, sort or filter", details={"cursor": "malformed cursor token for this list"})
     return found[2], UUID(found[3])
 
 
-def _after(column: InstrumentedAttribute[Any], key: InstrumentedAttribute[UUID], descending: bool, value: object, last: UUID) -> ColumnElement[bool]:  # noqa: FBT001
+def _after(column: InstrumentedAttribute[Any], key: InstrumentedAttribute[UUID], descending: bool, value: object, last: UUID) -> ColumnElement[bool]:
     beyond_key = key < last if descending else key > last
     if value is None:
         return and_(column.is_(None), beyond_key)
@@ -123,6 +123,6 @@ def total(db: Session, query: Select[Any]) -> int:
     counted = int(db.execute(select(func.count()).select_from(query.order_by(None).limit(EXACT_ROWS + 1).subquery())).scalar_one())
     if counted <= EXACT_ROWS:
         return counted
-    compiled = query.order_by(None).compile(dialect=db.get_bind().dialect, compile_kwargs={"literal_binds": True})
-    plan = db.execute(text(f"EXPLAIN (FORMAT JSON) {str(compiled).replace(':', chr(92) + ':')}")).scalar_one()
+    compiled = query.order_by(None).compile(dialect=db.get_bind().dialect, compile_kwargs={"render_postcompile": True})
+    plan = db.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params).scalar_one()
     return max(EXACT_ROWS + 1, int(plan[0]["Plan"]["Plan Rows"]))

@@ -12,7 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import select
 
 from everfix.api import fields, pages
-from everfix.core import fields as types, ids
+from everfix.core import fields as types
+from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.failures import issues, patterns, predictions
@@ -209,7 +210,7 @@ def listed(
             query = query.where(condition(bound))
     if q:
         query = issues.matching(query, q)
-    return pages.page(db, page, query, Issue.id, SORTS, shown, filters={"where": str(query.compile().params)})
+    return pages.page(db, page, query, Issue.id, SORTS, shown)
 
 
 @router.post("", status_code=201)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
@@ -94,7 +93,7 @@ def listed(
         query = query.where(Pattern.risk_score >= risk_min)
     if risk_max is not None:
         query = query.where(Pattern.risk_score <= risk_max)
-    return pages.page(db, page, query, Pattern.id, SORTS, shown, filters={"where": str(query.compile().params)})
+    return pages.page(db, page, query, Pattern.id, SORTS, shown)
 
 
 @router.get("/{pattern_id}")

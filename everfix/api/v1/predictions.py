@@ -70,4 +70,4 @@ def listed(
         query = query.where(Prediction.window_days == window_days)
     if pattern_id is not None:
         query = query.where(Prediction.pattern_id == pattern_id)
-    return pages.page(db, page, query, Prediction.id, SORTS, shown, filters={"where": str(query.compile().params)})
+    return pages.page(db, page, query, Prediction.id, SORTS, shown)

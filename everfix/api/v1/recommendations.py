@@ -98,6 +98,4 @@ def listed(
     for column, chosen in wanted:
         if chosen is not None:
             query = query.where(column.in_(chosen))
-    return pages.page(
-        db, page, query, Recommendation.id, SORTS, lambda rows: shown(db, rows), filters={"where": str(query.compile().params)}
-    )
+    return pages.page(db, page, query, Recommendation.id, SORTS, lambda rows: shown(db, rows))

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from everfix import documents
 from everfix.api import fields, pages
 from everfix.api.v1 import downloads
-from everfix.core import fields as types, ids, jobs
+from everfix.core import fields as types
+from everfix.core import ids, jobs
 from everfix.core.crypto import Keys
 from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
