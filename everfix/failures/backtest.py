@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -18,12 +18,13 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from everfix.failures import calibration, features, forecast
+from everfix.failures import calibration, features, forecast, history, learner
 
 Floats = NDArray[np.float64]
 Row = Mapping[str, str | None]
 NEEDED = ("pattern", "occurred_at")
 SHOWN = 20  # bad rows that are kept word by word; the others are counted
+BELONGS = 0.9  # an attribute is the pattern's own when so many of its failures carry the value of the first
 LEARN_BEHIND = 0.95  # a window is learnt from when this share of failures is known after it: late ones would count as misses
 
 
@@ -103,7 +104,7 @@ class Events:
     pattern: list[str] = field(default_factory=list)
     occurred: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
-    kind: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # every other column of the file, row by row
     rejected: int = 0
     bad: list[BadRow] = field(default_factory=list)
 
@@ -131,20 +132,25 @@ def read(source: Path | Iterable[Row]) -> Events:
     if isinstance(source, Path):
         with opened(source) as lines:
             table = csv.DictReader(lines)
-            check(table.fieldnames or (), str(source))
+            events.attributes = attributes(table.fieldnames or (), str(source))
             take(events, ((table.line_num, row) for row in table))
     else:
-        take(events, enumerate(source, 2))
+        table_rows = list(source)
+        events.attributes = attributes(dict.fromkeys(name for row in table_rows for name in row), "rows")
+        take(events, enumerate(table_rows, 2))
     if not events.pattern:
         said = f"; {events.rejected} rows could not be used, first {events.bad[0]}" if events.bad else ""
         raise ValueError(f"no failure to learn from{said}")
     return events
 
 
-def check(columns: Iterable[str], name: str) -> None:
-    missing = [c for c in NEEDED if c not in columns]
+def attributes(columns: Iterable[str], name: str) -> dict[str, list[str]]:
+    """An empty list for each column that may say what siblings share. Raises ValueError where a needed column is missing."""
+    found = [c for c in columns if isinstance(c, str)]  # csv puts surplus fields under None
+    missing = [c for c in NEEDED if c not in found]
     if missing:
-        raise ValueError(f"{name}: no column {' and no column '.join(missing)}; it has {', '.join(columns) or 'no header'}")
+        raise ValueError(f"{name}: no column {' and no column '.join(missing)}; it has {', '.join(found) or 'no header'}")
+    return {c: [] for c in found if c not in (*NEEDED, "visible_at")}
 
 
 def take(events: Events, rows: Iterator[tuple[int, Row]]) -> None:
@@ -165,19 +171,42 @@ def take(events: Events, rows: Iterator[tuple[int, Row]]) -> None:
             events.pattern.append(pattern)
             events.occurred.append(times[0])
             events.seen.append(max(times))
-            events.kind.setdefault(pattern, row.get("kind") or "")
+            for name, values in events.attributes.items():
+                values.append(row.get(name) or "")
 
 
-def packed(events: Events) -> tuple[list[str], features.Pack]:
-    """Patterns in order of first appearance and their histories, unmerged."""
+@dataclass(frozen=True, slots=True)
+class Constancy:
+    """How far each attribute belongs to the pattern rather than to the single failure, as known at any time."""
+
+    seen: NDArray[np.int64]  # ascending
+    same: NDArray[np.int64]  # (failures + 1) x attributes: running number of failures with the value of their pattern's first
+
+    def columns(self, now: int) -> NDArray[np.bool_]:
+        """Attributes that nine in ten failures known at `now` share with the first of their pattern."""
+        known = int(np.searchsorted(self.seen, now, "right"))
+        return np.asarray(self.same[known] >= BELONGS * known, dtype=np.bool_)
+
+
+def packed(events: Events) -> tuple[list[str], features.Pack, Constancy]:
+    """Patterns in order of first appearance, their histories unmerged with the attributes of the first failure seen, and constancy."""
     code: dict[str, int] = {}
     owner = np.array([code.setdefault(name, len(code)) for name in events.pattern], dtype=np.int64)
     occurred, seen = np.array(events.occurred, dtype=np.int64), np.array(events.seen, dtype=np.int64)
     order = np.lexsort((occurred, seen, owner))
     start = np.concatenate([[0], np.cumsum(np.bincount(owner))])
-    kinds = {name: n for n, name in enumerate(sorted(set(events.kind.values())))}
-    kind = np.array([kinds[events.kind[name]] for name in code], dtype=np.int64)
-    return list(code), features.Pack(occurred[order], seen[order], np.ones(len(order), np.int64), start, seen[order][start[:-1]], kind)
+    born = order[start[:-1]]  # the first failure seen of each pattern
+    shared = [{name: values[row] for name, values in events.attributes.items() if values[row]} for row in born]
+    groups, labels = history.coded(shared)
+    names = sorted({name for one in shared for name in one})
+    by_time = np.argsort(seen, kind="stable")
+    same = [[events.attributes[name][row] == events.attributes[name][born[owner[row]]] for name in names] for row in by_time]
+    running = np.concatenate(
+        [np.zeros((1, len(names)), np.int64), np.cumsum(np.array(same, dtype=np.int64).reshape(len(same), -1), axis=0)]
+    )
+    ones = np.ones(len(order), np.int64)
+    pack = features.Pack(occurred[order], seen[order], ones, start, seen[born], groups, labels)
+    return list(code), pack, Constancy(seen[by_time], running)
 
 
 @dataclass(slots=True)
@@ -185,6 +214,7 @@ class Walk:
     """The grid of questions over a pack of histories, in microseconds."""
 
     pack: features.Pack
+    constancy: Constancy
     window: int
     origins: NDArray[np.int64]
     active: int
@@ -208,7 +238,9 @@ class Walk:
                 rivals.learn(asked, outcomes)
             which = self.pack.active(now, self.active, self.min_events)
             if which.any():
-                asked = model.ask(self.pack.rows(which).known(now), now, self.window)
+                visible = self.pack.rows(which).known(now)
+                visible = replace(visible, groups=visible.groups[:, self.constancy.columns(now)])
+                asked = model.ask(visible, now, self.window)
                 waiting.append((asked, which))
                 methods = {"everfix": model.answer(asked)[0], **rivals.forecasts(asked)}
                 yield now, np.flatnonzero(which), methods, self.pack.rows(which).failed(now, self.window, np.iinfo(np.int64).max)
@@ -219,11 +251,12 @@ class Rivals:
 
     def __init__(self) -> None:
         self.hits, self.asked = 0.5, 2.5
-        self.platt = calibration.Logistic.new(np.array([0.0, 1.0]), np.array([0.1, 1.0]), 1.0)
+        self.platt = learner.Logistic.new(np.array([0.0, 1.0]), np.array([0.1, 1.0]), 1.0)
 
     @staticmethod
     def design(asked: forecast.Asked) -> Floats:
-        return np.column_stack([np.ones(len(asked.rows)), asked.rows[:, features.NAMES.index("share_3")]])
+        at = features.NAMES.index("share_3")
+        return np.column_stack([np.ones(len(asked.rows)), asked.rows[:, at] * features.SCALE[at] + features.CENTRE[at]])
 
     def forecasts(self, asked: forecast.Asked) -> dict[str, Floats]:
         return {
@@ -266,7 +299,7 @@ def run(
     if min_events < 1:
         raise ValueError(f"min_events: {min_events!r}; at least 1 is allowed")
     table = read(Path(events) if isinstance(events, str) else events)
-    names, pack = packed(table)
+    names, pack, constancy = packed(table)
     window, stride = features.days(window_days), max(features.days(stride_days), 1)
     origins = np.arange(pack.occurred.min() + features.days(warmup_days), pack.occurred.max() - window + 1, stride, dtype=np.int64)
     if not len(origins):
@@ -274,7 +307,7 @@ def run(
             f"window_days {window_days:g} and warmup_days {warmup_days:g}: no origin fits between the first failure {stamp(int(pack.occurred.min()))} plus the warm-up "
             f"and the last failure {stamp(int(pack.occurred.max()))} minus the window"
         )
-    walk = Walk(pack, window, origins, features.days(active_days), min_events)
+    walk = Walk(pack, constancy, window, origins, features.days(active_days), min_events)
     low = features.microseconds(from_) if from_ else int(origins[0])
     high = features.microseconds(until) if until else int(origins[-1])
     kept: list[tuple[dict[str, Floats], Floats]] = []

@@ -1,9 +1,6 @@
-"""How good forecasts are, and a logistic model that keeps learning: Brier, log loss, AUC, calibration error, online Bayesian regression."""
+"""How good forecasts are: Brier score, log loss, AUC, reliability and calibration error."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +9,7 @@ Floats = NDArray[np.float64]
 
 
 def sigmoid(x: Floats) -> Floats:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30, 30))), dtype=np.float64)
 
 
 def brier(y: Floats, p: Floats) -> float:
@@ -43,47 +40,3 @@ def reliability(y: Floats, p: Floats, bins: int = 10) -> list[tuple[int, float, 
 
 def calibration_error(y: Floats, p: Floats) -> float:
     return sum(n * abs(seen - said) for n, said, seen in reliability(y, p)) / max(len(y), 1)
-
-
-@dataclass(slots=True)
-class Logistic:
-    """Bayesian logistic regression that learns batch by batch: a Gaussian over the weights, updated by Laplace's approximation.
-
-    `keep` below 1 forgets: before each batch the precision falls back toward the prior's by that factor, so weights may drift."""
-
-    prior_mean: Floats
-    prior_precision: Floats
-    keep: float
-    mean: Floats
-    precision: Floats
-
-    @classmethod
-    def new(cls, mean: Floats, precision: Floats, keep: float) -> Self:
-        return cls(mean, precision, keep, mean.copy(), np.diag(precision))
-
-    def score(self, x: Floats) -> Floats:
-        return x @ self.mean
-
-    def variance(self, x: Floats) -> Floats:
-        """Variance of the score of each row: what the model does not know about its own weights."""
-        return np.einsum("ij,ji->i", x, np.linalg.solve(self.precision, x.T))
-
-    def learn(self, x: Floats, y: Floats, weight: float = 1.0, steps: int = 3) -> None:
-        """Take in one batch: Newton steps to the most probable weights given the old Gaussian and the new outcomes."""
-        old, held = self.mean.copy(), self.keep * self.precision + (1 - self.keep) * np.diag(self.prior_precision)
-        pull = self.keep * self.precision @ old + (1 - self.keep) * self.prior_precision * self.prior_mean
-        for _ in range(steps):
-            p = sigmoid(x @ self.mean)
-            curve = weight * np.maximum(p * (1 - p), 1e-3)
-            precision = held + (x * curve[:, None]).T @ x
-            gradient = pull - held @ self.mean + weight * (x.T @ (y - p))
-            step = np.linalg.solve(precision, gradient)
-            self.mean = self.mean + step * min(1.0, 2.0 / max(float(np.abs(x @ step).max(initial=0.0)), 1e-9))
-            self.precision = precision
-
-    def to_state(self) -> dict[str, Any]:
-        return {
-            "keep": self.keep,
-            "mean": [round(float(v), 7) for v in self.mean],
-            "precision": [[round(float(v), 5) for v in row] for row in self.precision],
-        }

@@ -1,8 +1,9 @@
 """How probable it is that a pattern fails again within a window: one model per workspace that learns from its own hits and misses.
 
 1. `features` turns each history into numbers that do not depend on source or window length.
-2. A Bayesian logistic regression weighs them. It starts from a stated prior (the decayed share of windows with a failure) and
-   learns from every window that ended, so new workspaces lean on the prior and old ones on themselves; it forgets slowly.
+2. A `learner.Ensemble` weighs them. It starts from a stated prior (the decayed share of windows with a failure, and the rhythm
+   of the week) and learns from every window that ended: a new workspace leans on the prior, an old one on itself. It forgets
+   slowly, so it keeps itself calibrated where base rates drift.
 3. Each forecast carries an interval and the reasons that moved it.
 """
 
@@ -14,24 +15,26 @@ from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from everfix.failures import calibration, features
+from everfix.failures import calibration, features, learner
 
 History = features.History
-Floats = NDArray[np.float64]
+Floats = features.Floats
 
-VERSION = "forecast-1"
-KEEP = 0.99
-PRECISION = 10.0
-PRIOR = {"share_3": 0.5, "share_8": 0.5}  # a new workspace believes the decayed shares, shrunk to its own base rate
+VERSION = "forecast-2"
+PRIOR = {"share_3": 0.5, "share_8": 0.5, "week": 1.0, "day": 1.0}  # a new workspace believes decayed shares and the rhythm it sees
 LEARN_AT_MOST = 20_000  # rows of one moment; more bring nothing and cost time
+ANSWER_AT_ONCE = 10_000  # rows that are weighed together, so that memory stays level
 SURE = 1.645  # standard deviations to each side of a 90 % interval
+WORTH_SAYING = 0.05  # log-odds
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A probability with its 90 % interval; `why` is a list of reasons, strongest first, each JSON-able."""
+    """A probability with its 90 % interval.
+
+    `why` is JSON-able: first the base rate with the model's version, then the reasons, strongest first, in log-odds.
+    """
 
     pattern: str
     probability: float
@@ -52,19 +55,19 @@ class Asked:
 
 @dataclass(slots=True)
 class Horizon:
-    """What is learnt for one window length."""
+    """What is learnt for one window length. `usual`: mean of each feature over resolved questions, what reasons are measured from."""
 
-    learner: calibration.Logistic
+    learner: learner.Ensemble
     around: features.Context | None
-    seen: float  # resolved questions
+    seen: float
     hits: float
-    usual: Floats  # mean of each feature over resolved questions: what a reason is compared with
+    usual: Floats
 
     @classmethod
     def new(cls) -> Self:
-        mean = np.array([PRIOR.get(name, 0.0) for name in features.NAMES])
-        size = len(features.NAMES)
-        return cls(calibration.Logistic.new(mean, np.full(size, PRECISION), KEEP), None, 0.0, 0.0, np.zeros(size))
+        raw = np.array([PRIOR.get(name, 0.0) for name in features.NAMES])
+        ensemble = learner.Ensemble.new(float(raw @ features.CENTRE), raw * features.SCALE, learner.PRECISION / features.SCALE**2)
+        return cls(ensemble, None, 0.0, 0.0, np.zeros(len(features.NAMES)))
 
     def learn(self, rows: Floats, outcomes: Floats) -> None:
         step = -(-len(rows) // LEARN_AT_MOST)
@@ -74,26 +77,16 @@ class Horizon:
 
     def to_state(self) -> dict[str, Any]:
         around = self.around.to_state() if self.around else None
-        return {
-            "learner": self.learner.to_state(),
-            "around": around,
-            "seen": self.seen,
-            "hits": self.hits,
-            "usual": self.usual.round(7).tolist(),
-        }
+        usual = learner.written(self.usual)
+        return {"learner": self.learner.to_state(), "around": around, "seen": self.seen, "hits": self.hits, "usual": usual}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        fresh = cls.new()
-        learner = calibration.Logistic(
-            fresh.learner.prior_mean,
-            fresh.learner.prior_precision,
-            KEEP,
-            np.array(state["learner"]["mean"]),
-            np.array(state["learner"]["precision"]),
-        )
-        around = features.Context.from_state(state["around"]) if state["around"] else None
-        return cls(learner, around, state["seen"], state["hits"], np.array(state["usual"]))
+        horizon = cls.new()
+        horizon.learner.restore(state["learner"])
+        horizon.around = features.Context.from_state(state["around"]) if state["around"] else None
+        horizon.seen, horizon.hits, horizon.usual = state["seen"], state["hits"], learner.read(state["usual"])
+        return horizon
 
 
 @dataclass(slots=True)
@@ -110,7 +103,10 @@ class Model:
         return self.horizons.setdefault(window, Horizon.new())
 
     def ask(self, pack: features.Pack, now: int, window: int, *, whole: bool = True) -> Asked:
-        """Questions about every history of the pack. `whole`: the pack is the workspace, so what it says as a whole is measured anew; otherwise the last measure serves."""
+        """Put questions about every history of the pack; each must have an entry.
+
+        `whole`: the pack is the workspace, so what it says as a whole is measured anew; otherwise the last measure serves.
+        """
         horizon = self.horizon(window)
         if whole or horizon.around is None:
             horizon.around = features.context(pack, now, window)
@@ -118,8 +114,10 @@ class Model:
 
     def answer(self, asked: Asked) -> tuple[Floats, Floats, Floats]:
         """Probability, lower and upper end of the 90 % interval, one per row."""
-        learner = self.horizon(asked.window).learner
-        score, spread = learner.score(asked.rows), SURE * np.sqrt(learner.variance(asked.rows))
+        ensemble, size = self.horizon(asked.window).learner, len(asked.rows)
+        parts = [asked.rows[at : at + ANSWER_AT_ONCE] for at in range(0, size, ANSWER_AT_ONCE)]
+        score = np.concatenate([ensemble.score(part) for part in parts] or [np.zeros(0)])
+        spread = SURE * np.concatenate([ensemble.deviation(part) for part in parts] or [np.zeros(0)])
         return calibration.sigmoid(score), calibration.sigmoid(score - spread), calibration.sigmoid(score + spread)
 
     def resolve(self, asked: Asked, outcomes: Floats) -> None:
@@ -128,14 +126,19 @@ class Model:
             self.horizon(asked.window).learn(asked.rows, outcomes)
 
     def predict(self, histories: Sequence[History], now: datetime, window_days: float, *, whole: bool = True) -> list[Forecast]:
-        """One forecast per history, in their order; what became known after `now` is not looked at. See `ask` for `whole`."""
+        """One forecast per history, in their order; what became known after `now` is not looked at. See `ask` for `whole`.
+
+        Raises ValueError for a history of which nothing was known at `now`.
+        """
         moment, window = features.microseconds(now), features.days(window_days)
-        asked = self.ask(features.Pack.of(histories, moment), moment, window, whole=whole)
-        probability, lower, upper = self.answer(asked)
-        return [
-            Forecast(h.pattern, float(p), float(lo), float(up), self.why(asked, i))
-            for i, (h, p, lo, up) in enumerate(zip(histories, probability, lower, upper, strict=True))
-        ]
+        pack = features.Pack.of(histories, moment)
+        unknown = np.flatnonzero(np.diff(pack.start) == 0)
+        if len(unknown):
+            raise ValueError(f"histories: nothing was known of {histories[unknown[0]].pattern!r} at {now.isoformat()}; leave it out")
+        asked = self.ask(pack, moment, window, whole=whole)
+        reasons = self.why(asked)
+        made = zip(histories, *self.answer(asked), reasons, strict=True)
+        return [Forecast(h.pattern, float(p), float(low), float(high), why) for h, p, low, high, why in made]
 
     def learn(
         self,
@@ -149,40 +152,39 @@ class Model:
     ) -> int:
         """Learn from the windows (origin, origin + window] of all patterns that were active then; returns how many.
 
-        Only what was known at `origin` makes the question and only what is known at `until` the outcome, so a job may replay old origins in order.
-        Raises ValueError when the window has not ended by `until`."""
+        Only what was known at `origin` makes the question and only what is known at `until` the outcome, so a job may replay
+        old origins in order. Raises ValueError when the window has not ended by `until`.
+        """
         start, end, window = features.microseconds(origin), features.microseconds(until), features.days(window_days)
         if start + window > end:
             raise ValueError(
-                f"until {until.isoformat()}: the window of {window_days:g} days from {origin.isoformat()} has not ended; it can be learnt from later"
+                f"until {until.isoformat()}: the window of {window_days:g} days from {origin.isoformat()} has not ended; learn from it later"
             )
         pack = features.Pack.of(histories)
-        asked_about = pack.active(start, features.days(active_days), min_events)
-        then = pack.rows(asked_about).known(start)
+        which = pack.active(start, features.days(active_days), min_events)
+        then = pack.rows(which).known(start)
         if len(then):
-            self.resolve(self.ask(then, start, window), pack.rows(asked_about).failed(start, window, end))
+            around = features.context(then, start, window)  # of that moment; the horizon keeps its own, newer one
+            asked = Asked(start, window, features.of(then, start, window, around), around.base)
+            self.resolve(asked, pack.rows(which).failed(start, window, end))
         return len(then)
 
-    def why(self, asked: Asked, row: int) -> list[dict[str, Any]]:
-        """The base rate, then what moved this forecast away from the usual one: log-odds per group of features, strongest first."""
+    def why(self, asked: Asked) -> list[list[dict[str, Any]]]:
+        """For each row the base rate, then what moved its forecast away from the usual one, strongest first."""
         horizon = self.horizon(asked.window)
-        moved = horizon.learner.mean * (asked.rows[row] - horizon.usual)
-        groups: dict[str, float] = {}
-        for name, effect in zip(features.NAMES, moved, strict=True):
-            words = features.WORDS[name]
-            groups[words] = groups.get(words, 0.0) + float(effect)
-        reasons = sorted(
-            ({"reason": words, "effect": round(effect, 3)} for words, effect in groups.items() if abs(effect) >= 0.05),
-            key=lambda r: -abs(float(str(r["effect"]))),
-        )
+        first = {
+            "reason": "share of windows with a failure in this workspace",
+            "value": round(asked.base, 4),
+            "model": VERSION,
+            "learnt_from": int(horizon.seen),
+        }
+        words = list(dict.fromkeys(features.WORDS.values()))
+        grouping = np.array([[features.WORDS[name] == said for said in words] for name in features.NAMES], dtype=np.float64)
+        effects = np.round(horizon.learner.moved(asked.rows, horizon.usual) @ grouping, 3)
+        order = np.argsort(-np.abs(effects), axis=1)
         return [
-            {
-                "reason": "share of windows with a failure in this workspace",
-                "value": round(asked.base, 4),
-                "model": VERSION,
-                "learnt_from": int(horizon.seen),
-            },
-            *reasons,
+            [first, *({"reason": words[at], "effect": float(row[at])} for at in places if abs(row[at]) >= WORTH_SAYING)]
+            for row, places in zip(effects, order, strict=True)
         ]
 
     def to_state(self) -> dict[str, Any]:
