@@ -247,8 +247,7 @@ def task_learn(job: jobs.Running) -> Json:
         along = _take_along(job, TOGETHER - len(own)) if this.attempts == 1 else {}
         batch = learn(db, [*own, *(issue for issues in along.values() for issue in issues)])
         pattern_of = {issue.id: issue.pattern_id for issue in batch.issues}
-        for other, issues in along.items():
-            db.execute(update(jobs.Job).where(jobs.Job.id == other).values(_ended(issues, pattern_of)))
+        _end(db, {other: _told(issues, pattern_of) for other, issues in along.items()})
     return _told(own, pattern_of)
 
 
@@ -272,8 +271,23 @@ def _told(issues: Sequence[UUID], pattern_of: dict[UUID, UUID | None]) -> Json:
     return {"issues": len(found), "patterns": len({pattern for pattern in found if pattern is not None})}
 
 
-def _ended(issues: Sequence[UUID], pattern_of: dict[UUID, UUID | None]) -> Json:
-    return {"status": jobs.Status.SUCCEEDED, "progress": 1.0, "finished_at": clock.now(), "result": _told(issues, pattern_of)}
+def _end(db: Session, results: dict[UUID, Json]) -> None:
+    """End jobs that were taken along, and withdraw their tickets: thousands that do nothing would stand before those of new jobs."""
+    if not results:
+        return
+    rows = [{"id": str(job_id), "result": result} for job_id, result in results.items()]
+    db.execute(text(_END), {"rows": json.dumps(rows), "now": clock.now()})
+    db.execute(text(_WITHDRAW), {"jobs": [row["id"] for row in rows]})
+
+
+_END = """
+UPDATE jobs j SET status = 'succeeded', progress = 1, finished_at = :now, result = r.result
+FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(id uuid, result jsonb) WHERE j.id = r.id
+"""
+_WITHDRAW = """
+DELETE FROM pgqueuer WHERE entrypoint = 'failures.learn' AND status = 'queued'
+AND convert_from(payload, 'UTF8')::jsonb->>'job' = ANY(:jobs)
+"""
 
 
 def task_refresh(job: jobs.Running) -> Json:
