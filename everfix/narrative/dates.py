@@ -21,7 +21,12 @@ def bind(scope: Scope, index: int) -> str:
     """Bind the date at `index` (numbers are bound already); return "" or the reason why it cannot be."""
     day = scope.items[index].value
     assert isinstance(day, Day)  # noqa: S101 - the caller chose a date
-    found = _row(scope, index, day) or _period(scope, index, day) or _beside(scope, index, day) or _extreme(scope, index, day)
+    dated = _dated(scope, index)
+    found = (
+        ()
+        if dated and not any(day.means(fact.when) for fact in dated)
+        else _row(scope, index, day) or _period(scope, index, day) or _beside(scope, index, day) or _extreme(scope, index, day)
+    )
     if found:
         scope.bound[index] = found
         return ""
@@ -30,6 +35,15 @@ def bind(scope: Scope, index: int) -> str:
         said = show.show(nearest[0].value, nearest[0].unit, timezone=scope.facts.document.period.timezone)
         return f"the Document says {said} ({nearest[0].subject}: {nearest[0].label}; {nearest[0].id})"
     return "no fact of the subjects and measures of this clause has this date"
+
+
+def _dated(scope: Scope, index: int) -> list[Fact]:
+    """The facts of one day that a number of the same segment is bound to: its date cannot be another one."""
+    segment = scope.items[index].segment
+    bound = [
+        facts for place, facts in scope.bound.items() if scope.items[place].segment == segment and scope.items[place].kind == "quantity"
+    ]
+    return [fact for facts in bound if facts and all(fact.when for fact in facts) for fact in facts]
 
 
 def _local(scope: Scope, fact: Fact) -> str:

@@ -32,6 +32,7 @@ LINKING = frozenset(
     ]
 )
 VERBS = frozenset(["leads", "led", "heads", "headed", "tops", "lead"])
+TURNS = frozenset(["peaked", "peaks", "peaking", "bottomed", "trough"])  # said of a line over time, not of a row among rows
 ADVERBS = frozenset(["first", "second", "third"])
 CONCEPTS = {
     "riskiest": {"risk_score"},
@@ -74,7 +75,7 @@ def bind(scope: Scope, index: int, rank: int) -> str:
     low = scope.items[index].low
     if _counted(scope, index) or _extreme(scope, index, rank):
         return ""
-    name = _name(scope, index)
+    name = "" if low in TURNS else _name(scope, index)
     if not name:
         if low in ADVERBS or low in ("start", "starting", "begin", "beginning"):
             return ""  # "First, …": an order of sentences
@@ -87,7 +88,9 @@ def bind(scope: Scope, index: int, rank: int) -> str:
             break
     else:
         facts = [fact for fact in facts if "rank" in fact.concepts] or facts  # where rows are ranked, that is their order
-    held = tuple(fact for fact in facts if fact.number == (fact.rank if rank < 0 else rank))
+    spoken = {_row(fact) for bound in scope.bound.values() for fact in bound if name in fact.names}
+    facts = [fact for fact in facts if _row(fact) in spoken] or facts  # the row whose numbers the sentence tells
+    held = tuple(fact for fact in facts if fact.number == (max(fact.rank, 2) if rank < 0 else rank))
     if held:
         scope.bound[index] = held
         return ""
@@ -95,6 +98,11 @@ def bind(scope: Scope, index: int, rank: int) -> str:
         return f"the Document ranks {name!r} nowhere"
     places = ", ".join(f"{fact.number:g} by {fact.label}" for fact in facts[:3])
     return f"the Document ranks {name!r} {places} ({facts[0].id})"
+
+
+def _row(fact: Fact) -> tuple[str, str, str]:
+    """Return the section, block and row that a fact of a table stands in: its id ends in "row.column"."""
+    return fact.section, fact.block, fact.id.rsplit(".", 2)[-2]
 
 
 def _name(scope: Scope, index: int) -> str:
@@ -136,14 +144,18 @@ def _counted(scope: Scope, index: int) -> bool:
 
 
 def _extreme(scope: Scope, index: int, rank: int) -> bool:
-    """Whether a number or date of the sentence is bound to the extreme that the word speaks of."""
-    wanted = Aspect.MAXIMUM if rank == 1 else Aspect.MINIMUM
+    """Whether the number nearest to the word is bound to the extreme it speaks of, on the day and of the name that are told beside it."""
+    if scope.items[index].low not in (lexicon.PEAKS | lexicon.LOWS | {"top"}):
+        return False
+    wanted = (Aspect.MAXIMUM, Aspect.TOP_SHARE) if rank == 1 else (Aspect.MINIMUM,)
     segment = scope.items[index].segment
-    found: list[Fact] = []
-    for place, facts in scope.bound.items():
-        if abs(scope.items[place].segment - segment) <= 2:
-            found += [fact for fact in facts if fact.aspect is wanted or (fact.aspect is Aspect.TOP_SHARE)]
-    if found and scope.items[index].low in (lexicon.PEAKS | lexicon.LOWS | {"top"}):
-        scope.bound[index] = tuple(found)
-        return True
+    numbers = [place for place in scope.bound if scope.items[place].kind == "quantity" and abs(scope.items[place].segment - segment) <= 2]
+    days = {fact.when for place, facts in scope.bound.items() if scope.items[place].kind == "date" for fact in facts if fact.when}
+    name = scope.own(index)
+    for place in sorted(numbers, key=lambda place: (abs(place - index), place < index))[:1]:
+        found = [fact for fact in scope.bound[place] if fact.aspect in wanted]
+        found = [fact for fact in found if (not fact.when or not days or fact.when in days) and (not name or name in fact.names)]
+        if found:
+            scope.bound[index] = tuple(found)
+            return True
     return False
