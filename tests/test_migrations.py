@@ -100,7 +100,7 @@ def test_many_processes_migrate_at_once(server: Embedded) -> None:
     for name in names:
         migrations.create_database(server.url, name)
     code = (
-        "import sys; from everfix import migrations; [migrations.migrate(sys.argv[1], role='at_once', password=str(n)) for n in range(4)]"
+        "import sys; from everfix import migrations; [migrations.migrate(sys.argv[1], role='at_once', password=str(n)) for n in range(2)]"
     )
     started = [
         subprocess.Popen([sys.executable, "-c", code, database.with_database(server.url, name)], stderr=subprocess.PIPE, text=True)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import CheckConstraint, Computed, Index, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import clock, fields, ids
@@ -120,7 +120,7 @@ class Issue(WorkspaceRow, Base):
     release: Mapped[str | None]
     assignee_id: Mapped[UUID | None]
     external_url: Mapped[str | None]
-    details: Mapped[Json] = mapped_column("metadata", server_default="{}")
+    details: Mapped[Json] = mapped_column("metadata", JSON, server_default="{}")  # as text: JSONB would turn 1e17 into another kind of number
     pattern_id: Mapped[UUID | None]
     fingerprint: Mapped[str | None]
     assignment: Mapped[Json | None]
@@ -144,7 +144,7 @@ class Signal(WorkspaceRow, Base):
 
     issue_id: Mapped[UUID]
     received_at: Mapped[datetime] = created()
-    payload: Mapped[Json]
+    payload: Mapped[Json] = mapped_column(JSON)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ _COLUMNS = {
     "stacktrace": "text",
     "release": "text",
     "external_url": "text",
-    "metadata": "jsonb",
+    "metadata": "json",
     "occurred_at": "timestamptz",
     "acknowledged_at": "timestamptz",
     "resolved_at": "timestamptz",
@@ -266,8 +266,8 @@ _CHANGED = " OR ".join(f"issues.{name} IS DISTINCT FROM {_KEEPS_OLD.get(name, f'
 # A data-modifying CTE sees the table as it was before the statement, so `before` finds the rows that a stale record did not change.
 _ACCEPT = f"""
 WITH incoming AS (
-    SELECT * FROM jsonb_to_recordset(cast(:rows AS jsonb))
-    AS r(place int, id uuid, signal_id uuid, kept boolean, raw jsonb, status text, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
+    SELECT * FROM json_to_recordset(cast(:rows AS json))
+    AS r(place int, id uuid, signal_id uuid, kept boolean, raw json, status text, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
 ), stored AS (
     INSERT INTO issues (id, status, {", ".join(_COLUMNS)})
     SELECT id, coalesce(status, CASE WHEN resolved_at IS NULL THEN 'open' ELSE 'resolved' END), {", ".join(_COLUMNS)}

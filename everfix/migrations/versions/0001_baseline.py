@@ -279,7 +279,7 @@ def tables() -> None:
         sa.Column("release", sa.Text(), nullable=True),
         sa.Column("assignee_id", sa.Uuid(), nullable=True),
         sa.Column("external_url", sa.Text(), nullable=True),
-        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("metadata", postgresql.JSON(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("pattern_id", sa.Uuid(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=True),
         sa.Column("assignment", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
@@ -577,7 +577,7 @@ def tables() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("issue_id", sa.Uuid(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("payload", postgresql.JSON(astext_type=sa.Text()), nullable=False),
         sa.ForeignKeyConstraint(
             ["workspace_id", "issue_id"],
             ["issues.workspace_id", "issues.id"],
