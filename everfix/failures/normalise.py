@@ -49,6 +49,7 @@ _HOSTS = re.compile(rf"(?<![\w.@/>])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.\-]{0,60}")
 _PHRASE = re.compile(r"[A-Za-z\-. ]{1,40}")
+_PLACEHOLDER = re.compile(r"<[a-z]+>")
 _ALONE = re.compile(r"(?<![\w.:-])\d{1,15}(?:\.\d{1,9})?(?![\w.:-])")
 _SPACE = re.compile(r"[^\S\n]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_]+")
@@ -95,7 +96,7 @@ def _mask(text: str, quoted: bool) -> str:
 
 def lines(text: str, *, most: int = 60) -> tuple[str, ...]:
     """Return the masked lines of `text` that say something, in order, at most `most` of them."""
-    found = [line for line in mask(text).split("\n") if any(c.isalpha() for c in line)]
+    found = [line for line in mask(text).split("\n") if any(c.isalpha() for c in _PLACEHOLDER.sub("", line))]
     return tuple(found[:most])
 
 

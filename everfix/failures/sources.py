@@ -70,7 +70,7 @@ class Source:
 
     seen: int = 0
     documents: dict[str, int] = field(default_factory=dict)
-    headlines: int = 0
+    headlines: float = 0.0
     times: list[float] = field(default_factory=list)
     arrived: int = 0
     repeats: int = 0
@@ -91,8 +91,9 @@ class Source:
     def observe(self, bag: Bag) -> None:
         """Learn the tokens of a failure whose key is new."""
         self.seen += 1
-        if bag.head and bag.head not in self.documents:
-            self.headlines += 1
+        if bag.head:
+            held = self.documents.get(bag.head, 0)
+            self.headlines += (held + 1) * math.log(held + 1) - (held * math.log(held) if held else 0.0)
         for token in bag.tokens:
             self.documents[token] = self.documents.get(token, 0) + 1
         if len(self.documents) > MOST_TOKENS:
@@ -125,8 +126,11 @@ class Source:
         return min(self.documents.get(line, 0) for line in bag.lines) <= max(4.0, 0.03 * self.seen)
 
     def headline_tells(self, bag: Bag) -> bool:
-        """Say whether the first line is this source's key: such lines are many (30 % of the distinct failures), and this one is not everywhere."""
-        if not bag.head or self.seen < LEARN or self.headlines < 0.3 * self.seen:
+        """Say whether the first line is this source's key: there are many of them, and this one is not everywhere.
+
+        Many: the effective number of first lines (the exponential of their entropy over distinct failures) is at least 6 and at least the
+        root of the number of distinct failures. `headlines` holds the sum of n log n over first lines, from which the entropy follows."""
+        if not bag.head or self.seen < LEARN or math.exp(math.log(self.seen) - self.headlines / self.seen) < max(6.0, math.sqrt(self.seen)):
             return False
         return self.documents.get(bag.head, 0) <= max(10.0, 0.2 * self.seen) and sum(c.isalpha() for c in bag.head) >= 8
 
