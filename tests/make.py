@@ -145,16 +145,19 @@ class Workspace:
         return found
 
     def work(self) -> int:
-        """Do every queued job of this workspace in this process, and return how many that were."""
+        """Do every queued job of this workspace in this process until none is left, and return how many that were."""
         done = 0
-        while True:
-            with self.db() as db:
-                waiting = db.execute(select(jobs.Job).where(jobs.Job.status == "queued").order_by(jobs.Job.id)).scalars().all()
-            if not waiting:
-                return done
-            for job in waiting:
-                worker._one(worker.TASKS[job.kind], self.installation, self.id, job.id)
-                done += 1
+        while made := self.work_once():
+            done += made
+        return done
+
+    def work_once(self) -> int:
+        """Try every queued job once."""
+        with self.db() as db:
+            waiting = db.execute(select(jobs.Job).where(jobs.Job.status == "queued").order_by(jobs.Job.id)).scalars().all()
+        for job in waiting:
+            worker._one(worker.TASKS[job.kind], self.installation, self.id, job.id)
+        return len(waiting)
 
 
 def event(**given: Any) -> dict[str, Any]:

@@ -139,6 +139,7 @@ def get(db: Session, job_id: UUID) -> Job:
 
 def cancel(db: Session, job_id: UUID) -> Job:
     """Ask a job to stop: a queued one never starts, a running one stops at its next report; raises Conflict once it has ended."""
+    db.execute(select(Job.id).where(Job.id == job_id).with_for_update())  # a worker may be taking it at this moment
     job = get(db, job_id)
     if job.status in FINAL:
         raise Conflict(f"the job has ended: {job.status}")
@@ -176,12 +177,10 @@ def work(task: Task, running: Running, *, attempts: int) -> Retry | None:
     except Exception as problem:  # noqa: BLE001 - the worker's one handler: the cause is kept and shown
         cause = describe(problem)
         if tried < limit:
-            wait = timedelta(seconds=min(FIRST_WAIT_SECONDS * 2 ** (tried - 1), LONGEST_WAIT_SECONDS) * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries
-            _again(running, cause, tried, limit)
-            return Retry(wait, cause)
+            return _again(running, cause, tried, limit)
         _fail(task, running, cause)
     else:
-        _finish(running, Status.SUCCEEDED, result=result or {}, progress=1.0)
+        _finish(running, Status.SUCCEEDED, result=result or {}, progress=1.0, error=None, message="")
     return None
 
 
@@ -202,10 +201,15 @@ def _take(running: Running) -> int | None:
         ).scalar_one_or_none()
 
 
-def _again(running: Running, cause: str, tried: int, limit: int) -> None:
+def _again(running: Running, cause: str, tried: int, limit: int) -> Retry | None:
+    values = {"status": Status.QUEUED, "error": cause, "message": f"try {tried} of {limit} failed; will be tried again"}
     with running.database.transaction(running.workspace) as db:
-        values = {"status": Status.QUEUED, "error": cause, "message": f"try {tried} of {limit} failed; will be tried again"}
-        db.execute(update(Job).where(Job.id == running.job_id).values(**values))
+        wanted = update(Job).where(Job.id == running.job_id, Job.cancel_requested.is_(False)).values(**values).returning(Job.id)
+        if db.execute(wanted).one_or_none() is not None:
+            wait = min(FIRST_WAIT_SECONDS * 2 ** (tried - 1), LONGEST_WAIT_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries
+            return Retry(timedelta(seconds=wait), cause)
+    _finish(running, Status.CANCELLED, message="cancelled")
+    return None
 
 
 def _fail(task: Task, running: Running, cause: str) -> None:
