@@ -55,7 +55,7 @@ def column(chart: Chart, key: str) -> Column:
 
 def largest(chart: Chart) -> float:
     """Return the largest absolute number the chart's quantity reaches, thresholds and bands included; stacks add up."""
-    stacked = chart.form in ("area", "bar", "column") and len(chart.y) > 1
+    stacked = chart.form in ("area", "column") and len(chart.y) > 1
     top = max((sum(numbers) if stacked else max(numbers, default=0.0) for numbers in _numbers(chart)), default=0.0)
     return max(top, abs(chart.threshold or 0.0))
 

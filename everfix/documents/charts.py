@@ -14,14 +14,15 @@ from typing import Any
 
 from everfix.documents import axes, fonts, forms, palette
 from everfix.documents import format as words
-from everfix.documents.model import Chart
+from everfix.documents.model import Cell, Chart
 from everfix.documents.palette import Palette, Theme
 
 Json = dict[str, Any]
 FORMS = forms.FORMS
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VERSION = "6.4"  # of Vega-Lite, bundled with vl-convert-python
-BAR, BARS_FRAME = 26, 46  # pixels: a bar with its gap; what stands around the bars
+BAR, SLIM, BARS_FRAME = 22, 15, 14  # pixels: a bar with its gap, one of several under one name; what stands around the bars
+CONTAINER = 440  # pixels a chart is laid out for where the page decides its width
 
 
 def spec(
@@ -41,7 +42,8 @@ def spec(
     colours = palette.of(brand, theme)
     scaled = axes.scale(axes.column(chart, chart.y[0]).unit, axes.largest(chart), currency)
     records = axes.long(chart, scaled, currency=currency, timezone=timezone)
-    body = FORMS[chart.form](chart, records, scaled, colours)
+    room = float(CONTAINER if isinstance(width, str) else width)
+    body = FORMS[chart.form](chart, records, scaled, colours, room)
     return {
         "$schema": SCHEMA,
         "width": width,
@@ -51,7 +53,7 @@ def spec(
         "background": "transparent",
         "description": words.printable(chart.alt),
         "data": body.pop("data", {"values": records}),
-        "config": _config(colours),
+        "config": _config(colours, _legend(records, room)),
         **body,
     }
 
@@ -97,14 +99,23 @@ def _every_font() -> None:
 def tall(chart: Chart) -> int:
     """Return the natural height of a chart in pixels; bars grow with their number."""
     if chart.form == "bar":
-        return BARS_FRAME + BAR * max(2, min(len(chart.table.rows), forms.MAX_BARS)) + (24 if forms.many(chart) else 0)
+        rows = len(chart.table.rows) if chart.series is None else len(set(chart.table.column(chart.x)))
+        each = BAR if len(chart.y) == 1 else SLIM * len(chart.y) + 6
+        return BARS_FRAME + each * max(2, min(rows, forms.MAX_BARS)) + (24 if forms.many(chart) else 0) + (24 if chart.series else 0)
     if chart.form == "heatmap":
         rows = 7 if chart.series is None else len(set(chart.table.column(chart.series)))
         return 64 + 24 * max(2, min(rows, forms.MAX_BARS))
     return {"matrix": 340, "scatter": 300}.get(chart.form, 250)
 
 
-def _config(colours: Palette) -> Json:
+def _legend(records: list[dict[str, Cell]], room: float) -> int:
+    """Return how many names of series stand on one line of the legend."""
+    names = list(dict.fromkeys(str(record["s"]) for record in records))
+    widest = max((min(150.0, fonts.ems(name) * forms.LABEL) for name in names), default=0.0) + 30  # with its square and a gap
+    return max(1, min(len(names), int((room - 40) / widest)))
+
+
+def _config(colours: Palette, legend: int) -> Json:
     """Calm by default: no frame, no ticks, faint lines only where a value is read off."""
     text = {"labelColor": colours.muted, "titleColor": colours.muted, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": 400}
     return {
@@ -113,7 +124,8 @@ def _config(colours: Palette) -> Json:
         "view": {"stroke": None},
         "axis": {**text, "domain": False, "ticks": False, "grid": False, "labelPadding": 6, "gridColor": colours.grid, "labelLimit": 190},
         "axisX": {"domain": True, "domainColor": colours.line},
-        "legend": {**text, "orient": "top", "direction": "horizontal", "title": None, "symbolSize": 90, "offset": 6, "labelLimit": 150},
+        "legend": {**text, "orient": "top", "direction": "horizontal", "title": None, "symbolSize": 90, "offset": 6, "labelLimit": 150,
+                   "columns": legend, "columnPadding": 12},
         "text": {"font": fonts.FAMILIES, "fontSize": 11, "color": colours.ink},
         "range": {"category": list(colours.series)},
     }

@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from everfix.documents import cells
+from everfix.documents import cells, fonts
 from everfix.documents import format as words
 from everfix.documents.model import Column, Document, Table, Unit
 
 Json = dict[str, Any]
 PORTRAIT, LANDSCAPE = 174.0, 261.0  # millimetres between the margins of A4
-SIZES = (8.2, 7.4, 6.8)  # points
-GLYPH = 0.535 * 0.3528  # millimetres of an average character of Inter for each point of its size
-DIGIT = 0.60 * 0.3528  # of a figure in a column of numbers
-FRAME = 3.6  # millimetres of padding in a cell
-BAR = 14.0  # millimetres for a bar in a cell
-TEXT_LEAST, TEXT_MOST, WIDE_LEAST = 9, 26, 30  # characters a text column is given before it wraps
+# Tried in this order until a table fits: the room, the size of type in points, and the characters a long text is given before it wraps.
+TRIES = (
+    (PORTRAIT, 8.2, 34),
+    (PORTRAIT, 7.6, 30),
+    (PORTRAIT, 7.2, 26),
+    (PORTRAIT, 6.8, 20),
+    (LANDSCAPE, 7.4, 25),
+    (LANDSCAPE, 6.8, 20),
+)
+CUT = 7.4  # points, in a table that is cut into panels
+SMALLER = 0.4  # points that a heading is smaller than its column
+POINT = 0.3528  # millimetres
+FRAME = 3.4  # millimetres of padding in a cell, and a hair for rounding
+BAR, BAR_MOST = 11.0, 24.0  # millimetres for a bar in a cell, and where there is room
+ONE_LINE = 17  # a text column whose longest cell is not longer stays on one line
+TEXT_LEAST = 12  # characters that a text column is given at the least before it wraps
+LONG = 62  # characters: what a column of longer texts asks for
 CELL = 700  # characters of one cell on paper; a longer text ends with "…", whole in CSV, XLSX and JSON
-WORD = re.compile(r"\S{25,}")
-CHUNK = re.compile(r"(.{10})")
+WORD = re.compile(r"\S{18,}")
+SEAM = re.compile(r"(?<=[\w)\]])([._/:=,]+)(?=[\w(\[<])|(?<=[a-z])(?=[A-Z])")  # where a path, a name or an address may break
+CHUNK = re.compile(r"([^\u200b]{10})(?=[^\u200b])")
+LUMP = re.compile(r"[^\u200b]{25,}")
 
 
+@dataclass(frozen=True)
+class Want:
+    """What a column asks for in millimetres: what it must have, and what it takes to keep every cell on one line."""
+
+    least: float
+    full: float
+
+
+@lru_cache(maxsize=4096)
 def upright(text: str) -> str:
-    """Let words of 25 characters and more break: a zero-width space after every ten, so nothing runs off the page."""
-    return WORD.sub(lambda match: CHUNK.sub("\\1\u200b", match[0]), text)
+    """Let words of 18 characters and more break: a zero-width space at their seams, else after every ten characters."""
+    return WORD.sub(lambda match: LUMP.sub(lambda lump: CHUNK.sub("\\1\u200b", lump[0]), SEAM.sub("\\1\u200b", match[0])), text)
+
+
+def measured(text: str, size: float) -> float:
+    """Return the width of a line of text in millimetres."""
+    return fonts.ems(text) * size * POINT
 
 
 def panels(document: Document, table: Table) -> tuple[list[Json], bool]:
@@ -33,51 +62,69 @@ def panels(document: Document, table: Table) -> tuple[list[Json], bool]:
     Tried in order: upright, in smaller type, turned, and at last cut into panels that each repeat the first column.
     """
     texts = [
-        [words.short(cells.show(document, cell, column.unit), CELL) for cell, column in zip(row, table.columns, strict=True)]
+        [_cell(cells.show(document, cell, column.unit), column) for cell, column in zip(row, table.columns, strict=True)]
         for row in table.rows
     ]
-    for room, sizes in ((PORTRAIT, SIZES), (LANDSCAPE, SIZES[1:])):
-        for size in sizes:
-            widths = _widths(table, texts, size)
-            if sum(widths) <= room:
-                return [_panel(table, texts, list(range(len(widths))), _filled(table.columns, widths, room), size=size)], room == LANDSCAPE
-    widths = _widths(table, texts, SIZES[1])
-    groups = _groups(widths, LANDSCAPE)
+    for room, size, characters in TRIES:
+        wants = _wants(table, texts, size, characters)
+        if sum(want.least for want in wants) <= room:
+            return [_panel(table, texts, list(range(len(wants))), _filled(table.columns, wants, room), size=size)], room == LANDSCAPE
+    wants = _wants(table, texts, CUT, TRIES[-1][2])
+    groups = _groups([want.least for want in wants], LANDSCAPE)
     made = []
     for number, group in enumerate(groups, start=1):
         columns = tuple(table.columns[place] for place in group)
-        filled = _filled(columns, [min(widths[place], LANDSCAPE / 2) for place in group], LANDSCAPE)
+        filled = _filled(columns, [wants[place] for place in group], LANDSCAPE)
         label = f"Columns, part {number} of {len(groups)}" if len(groups) > 1 else ""
-        made.append(_panel(table, texts, group, filled, size=SIZES[1], label=label))
+        made.append(_panel(table, texts, group, filled, size=CUT, label=label))
     return made, True
 
 
-def _widths(table: Table, texts: list[list[str]], size: float) -> list[float]:
-    """Return the least width of each column in millimetres: numbers never wrap, words may."""
-    return [_width(column, [row[place] for row in texts], size) for place, column in enumerate(table.columns)]
+def _cell(text: str, column: Column) -> str:
+    """Cut what is too long for paper; a number and its unit never part."""
+    return words.short(text, CELL) if column.unit is Unit.TEXT else words.short(text, CELL).replace(" ", "\u00a0")
 
 
-def _width(column: Column, texts: list[str], size: float) -> float:
-    longest = max(map(len, texts), default=0)
-    heading = max((len(word) for word in column.title.split()), default=1)
-    if column.unit is Unit.TEXT:
-        least = WIDE_LEAST if column.wide else TEXT_LEAST
-        characters = max(min(longest, TEXT_MOST if not column.wide else WIDE_LEAST), min(least, longest), min(heading, 14))
-    else:
-        characters = max(longest, min(heading, 14))
+def _wants(table: Table, texts: list[list[str]], size: float, characters: int) -> list[Want]:
+    return [_want(column, [row[place] for row in texts], size, characters) for place, column in enumerate(table.columns)]
+
+
+def _want(column: Column, found: list[str], size: float, characters: int) -> Want:
+    """Numbers, days and short words stay on one line; long texts wrap, but keep room for `characters` (fewer if not wide) of them."""
+    longest = max((measured(text[: LONG * 3], size) for text in found), default=0.0)
+    title = _heading(column.title, size - SMALLER)
     if column.bar:
-        return max(longest * size * DIGIT + BAR, heading * size * GLYPH) + FRAME
-    return characters * size * (GLYPH if column.unit is Unit.TEXT else DIGIT) + FRAME
+        return Want(max(longest + 1.5 + BAR, title) + FRAME, max(longest + 1.5 + BAR_MOST, title) + FRAME)
+    em = 0.55 * size * POINT
+    most = max(map(len, found), default=0)
+    if column.unit is not Unit.TEXT or most <= ONE_LINE:
+        wide = max(min(longest, LANDSCAPE / 2 - FRAME), title) + FRAME
+        return Want(wide, wide)
+    least = min(longest, (characters if column.wide or most > 2 * characters else TEXT_LEAST) * em)
+    word = max((measured(part, size) for text in found[:200] for part in re.split(r"[\s\u200b-]", upright(text[:LONG]))), default=0.0)
+    least = max(least, min(word, characters * em), title)
+    return Want(least + FRAME, max(least, min(longest, LONG * em)) + FRAME)
 
 
-def _filled(columns: tuple[Column, ...], widths: list[float], room: float) -> list[float]:
-    """Give the room that is left to the wide columns, else to the texts, else to all alike."""
+def _heading(title: str, size: float) -> float:
+    """Return the room of a heading on at most two lines, in bold."""
+    parts = words.printable(title).split() or [""]
+    halves = (max(measured(" ".join(parts[:cut]), size), measured(" ".join(parts[cut:]), size)) for cut in range(1, len(parts) + 1))
+    return min(min(halves) * 1.08, 24 * 0.6 * size * POINT)
+
+
+def _filled(columns: tuple[Column, ...], wants: list[Want], room: float) -> list[float]:
+    """Share the room that is left: first by what each column still asks for, then among the wide columns, the texts, or all."""
+    left = max(0.0, room - sum(want.least for want in wants))
+    asked = [want.full - want.least for want in wants]
+    share = min(1.0, left / sum(asked)) if sum(asked) > 0 else 0.0
+    widths = [want.least + extra * share for want, extra in zip(wants, asked, strict=True)]
     left = max(0.0, room - sum(widths))
     takers = [column.wide for column in columns]
     if not any(takers):
         takers = [column.unit is Unit.TEXT for column in columns]
-    share = left / (sum(takers) or len(columns))
-    return [width + (share if taker or not any(takers) else 0.0) for width, taker in zip(widths, takers, strict=True)]
+    each = left / (sum(takers) or len(columns))
+    return [width + (each if taker or not any(takers) else 0.0) for width, taker in zip(widths, takers, strict=True)]
 
 
 def _groups(widths: list[float], room: float) -> list[list[int]]:
@@ -114,7 +161,7 @@ def _panel(table: Table, texts: list[list[str]], group: list[int], widths: list[
             "title": upright(words.short(words.printable(table.columns[place].title), 80)),
             "right": cells.right(table.columns[place]),
             "width": width,
-            "number": max((len(row[place]) for row in texts), default=1) * size * DIGIT + 0.6,
+            "number": max((measured(row[place], size) for row in texts), default=0.0) + 0.3 if table.columns[place].bar else 0.0,
         }
         for place, width in zip(group, widths, strict=True)
     ]

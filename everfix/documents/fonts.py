@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,29 @@ SCRIPTS = (
     "Noto Sans Khmer", "Noto Sans Lao", "Noto Sans Myanmar", "Noto Sans Ethiopic", "Noto Sans Symbols", "Noto Emoji",
 )  # fmt: skip
 EMBEDDED = ("Libertinus Serif", "New Computer Modern Math", "DejaVu Sans Mono")  # what Typst itself brings
+
+
+# Advances of Inter in ems, rounded up; a figure of a table has the one width of tabular figures.
+ADVANCES = {
+    0.26: "ijl’", 0.30: " !',.:I\u00a0·", 0.35: ";`t|", 0.40: "()/[\\]fr", 0.45: "{}“”", 0.51: '"-^_–', 0.55: "*?ksx", 0.60: "FJLacehnouvyz",
+    0.65: "#$&0123456789EPRSTZbdgpq", 0.70: "+<=>ABKVXY~−€", 0.76: "CDGHU", 0.80: "NOQ", 0.85: "w", 0.90: "m…", 0.95: "M", 1.00: "%@W→",
+}  # fmt: skip
+ADVANCE = {letter: width for width, letters in ADVANCES.items() for letter in letters}
+
+
+def ems(text: str) -> float:
+    """Return how wide a line of text is in ems, a little more rather than less; what is not Latin counts as wide as it can be."""
+    return sum(ADVANCE.get(letter) or (1.05 if unicodedata.east_asian_width(letter) in "WF" else 0.72) for letter in text)
+
+
+def within(text: str, most: float) -> str:
+    """Return `text`, ended with "…" where it is wider than `most` ems."""
+    if ems(text) <= most:
+        return text
+    room, kept = most - ADVANCE["…"], 0
+    while kept < len(text) and (room := room - ems(text[kept])) >= 0:
+        kept += 1
+    return text[:kept].rstrip() + "…"
 
 
 @lru_cache(maxsize=8)

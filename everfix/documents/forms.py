@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from everfix.documents import axes, palette
+from everfix.documents import axes, fonts, palette
 from everfix.documents import format as words
 from everfix.documents.matrix import matrix
 from everfix.documents.model import Cell, Chart, Unit
@@ -18,6 +18,10 @@ Records = list[dict[str, Cell]]
 DOTS = 16  # up to this many points a line also shows each of them
 NAMED = 14  # up to this many bars or points carry their value or name
 MAX_BARS = 40
+TICKS = 4  # about as many lines an axis has
+LABEL = 11.0  # pixels: the size of what stands at an axis
+NAMES = 0.38  # of a bar chart's width that the names of its bars may take
+SEVERITIES = (("p1", "p2", "p3", "p4"), ("critical", "high", "medium", "low"))  # take the colours of risk
 
 # ---- the parts that the forms are made of
 
@@ -27,10 +31,10 @@ def many(chart: Chart) -> bool:
 
 
 def _quantity(chart: Chart, scaled: axes.Scale, *, field: str = "y", grid: bool = True, zero: bool = True, title: bool = False) -> Json:
-    axis: Json = {"labelExpr": scaled.label(), "tickCount": 4, "grid": grid, "title": None}
+    axis: Json = {"labelExpr": scaled.label(), "tickCount": TICKS, "grid": grid, "title": None}
     if title:
         axis["title"] = words.printable(axes.column(chart, chart.y[0]).title)
-    return {"field": field, "type": "quantitative", "axis": axis, "scale": {"zero": zero, "nice": True}}
+    return {"field": field, "type": "quantitative", "axis": axis, "scale": {"zero": zero, "nice": TICKS}}
 
 
 def _across(chart: Chart, records: Records) -> Json:
@@ -58,7 +62,9 @@ def _colour(chart: Chart, records: Records, colours: Palette) -> Json:
         return {"value": colours.accent}
     names = list(dict.fromkeys(str(record["s"]) for record in records))
     ranged = [colours.series[place % len(colours.series)] for place in range(len(names))]
-    return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {"columns": 3}}
+    if tuple(name.lower() for name in names) in SEVERITIES:
+        ranged = [colours.bad, *reversed(colours.risk[:3])]
+    return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {}}
 
 
 def _tooltip(chart: Chart) -> list[Json]:
@@ -115,7 +121,7 @@ def _breach(chart: Chart, records: Records, x: Json, y: Json, colours: Palette) 
 # ---- the forms
 
 
-def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, _width: float) -> Json:
     x, y = _across(chart, records), _quantity(chart, scaled, zero=_from_zero(records))
     colour = _colour(chart, records, colours)
     _edges(records)
@@ -169,7 +175,7 @@ def _projected(records: Records, x: Json, colours: Palette) -> list[Json]:
     return [{"data": where, "mark": rule, "encoding": {"x": x}}, {"data": where, "mark": text, "encoding": {"x": x}}]
 
 
-def _area(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+def _area(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, _width: float) -> Json:
     x, y = _across(chart, records), _quantity(chart, scaled)
     colour = _colour(chart, records, colours)
     encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": colour, "tooltip": _tooltip(chart)}
@@ -179,38 +185,47 @@ def _area(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) 
     return {"layer": [{"mark": mark, "encoding": encoding}, *_threshold(chart, scaled, colours)]}
 
 
-def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, width: float) -> Json:
+    """Bars to the right, named on the left; several y stand under one another, a series is stacked."""
     records[:] = records[: MAX_BARS * len(chart.y)]
-    y = {
-        "field": "x",
-        "type": "ordinal",
-        "sort": None,
-        "axis": {"title": None, "labelColor": colours.ink, "labelLimit": 170, "domain": False},
-    }
-    single = not many(chart)
-    x = _quantity(chart, scaled, grid=not single)
-    x["stack"] = "zero"
-    if single:  # the value stands at the end of its bar: no axis is needed, but room for the words is
+    _fit(records, NAMES * width / LABEL, len(chart.y))
+    axis: Json = {"title": None, "labelColor": colours.ink, "labelLimit": 0, "domain": False}
+    y: Json = {"field": "x", "type": "ordinal", "sort": None, "axis": axis, "scale": {"paddingInner": 0.3, "paddingOuter": 0.15}}
+    stacked = chart.series is not None
+    x = _quantity(chart, scaled, grid=stacked)
+    x["stack"] = "zero" if stacked else None
+    if not stacked:  # the value stands at the end of its bar: no axis is needed, but room for the words is
         x["axis"] = None
         low, high = min(0.0, _extreme(records, min)), max(0.0, _extreme(records, max))
-        room = 0.18 * ((high - low) or 1.0)
+        words_of = max((fonts.ems(str(record["ys"])) for record in records), default=1.0) * LABEL + 10
+        room = min(0.45, words_of / max(1.0, 0.6 * width)) * ((high - low) or 1.0)
         x["scale"] = {"domain": [low - room * (low < 0), high + room * (high > 0 or low == 0)], "nice": False, "zero": False}
-    encoding = {"y": y, "x": x, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
-    layers: list[Json] = [{"mark": {"type": "bar", "height": {"band": 0.62}, "cornerRadiusEnd": 2}, "encoding": encoding}]
-    if single:
-        named = {"y": y, "x": {**x, "stack": None}, "text": {"field": "ys"}}
+    beside: Json = {"yOffset": {"field": "s", "type": "nominal", "sort": None}} if len(chart.y) > 1 and not stacked else {}
+    encoding = {"y": y, "x": x, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart), **beside}
+    layers: list[Json] = [{"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": encoding}]
+    if not stacked:
+        named = {"y": y, "x": x, "text": {"field": "ys"}, **beside}
         outward = {"align": {"expr": "datum.y < 0 ? 'right' : 'left'"}, "dx": {"expr": "datum.y < 0 ? -5 : 5"}}
         layers.append({"mark": {"type": "text", **outward, "color": colours.ink}, "encoding": named})
     return {"layer": layers}
+
+
+def _fit(records: Records, most: float, each: int) -> None:
+    """Shorten the names of bars to `most` ems and keep those apart that then read the same; measured here, as that is quicker."""
+    names = axes.Names()
+    for start in range(0, len(records), each):
+        shown = names.unique(fonts.within(str(records[start]["x"]).rstrip("\u200b"), most))
+        for record in records[start : start + each]:
+            record["x"] = shown
 
 
 def _extreme(records: Records, pick: Callable[..., float]) -> float:
     return float(pick((float(record["y"]) for record in records if isinstance(record["y"], int | float)), default=0.0))
 
 
-def _column(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+def _column(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, width: float) -> Json:
     names = list(dict.fromkeys(str(record["x"]) for record in records))
-    step = -(-len(names) // 7) if axes.column(chart, chart.x).unit in axes.TIMES else 1
+    step = -(-len(names) // max(2, min(9, int(width / 58)))) if axes.column(chart, chart.x).unit in axes.TIMES else 1
     axis: Json = {"title": None, "labelAngle": 0, "labelOverlap": True, "labelLimit": 86, "values": names[::step]}
     if axes.column(chart, chart.x).unit in axes.TIMES:
         axis["labelExpr"] = "utcFormat(toDate(datum.value + 'Z'), '%-d %b')"
@@ -226,13 +241,16 @@ def _column(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette
     return {"layer": layers + _threshold(chart, scaled, colours)}
 
 
-def _heatmap(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+def _heatmap(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, width: float) -> Json:
     calendar = chart.series is None and axes.column(chart, chart.x).unit is Unit.DATE
     if calendar:
         _weeks(records)
     top = max(_extreme(records, max), 1e-9)
     columns = list(dict.fromkeys(str(record["x"]) for record in records))
-    axis: Json = {"title": None, "domain": False, "labelAngle": 0 if len(columns) <= 6 or calendar else -35, "labelLimit": 120}
+    rows = list(dict.fromkeys(str(record["s"]) for record in records))
+    each = (width - 14 - LABEL * max(map(fonts.ems, rows), default=0.0)) / max(1, len(columns))
+    upright = calendar or LABEL * max(map(fonts.ems, columns), default=0.0) + 4 <= each
+    axis: Json = {"title": None, "domain": False, "labelAngle": 0 if upright else -35, "labelLimit": 120}
     if calendar:
         axis |= {"values": columns[:: -(-len(columns) // 7)], "labelExpr": "utcFormat(toDate(datum.value + 'T00:00:00Z'), '%-d %b')"}
     where = {
@@ -286,7 +304,7 @@ def _weeks(records: Records) -> None:
         record["s"] = WEEKDAYS[day.weekday()]
 
 
-def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette) -> Json:
+def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, _width: float) -> Json:
     across = axes.column(chart, chart.x)
     if across.unit in (Unit.TEXT, Unit.FLAG, *axes.TIMES):
         x = _across(chart, records)
@@ -310,11 +328,11 @@ def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palett
     return {"layer": layers + _threshold(chart, scaled, colours)}
 
 
-def _matrix(chart: Chart, _records: Records, _scaled: axes.Scale, colours: Palette) -> Json:
+def _matrix(chart: Chart, _records: Records, _scaled: axes.Scale, colours: Palette, _width: float) -> Json:
     return matrix(chart, colours)
 
 
-FORMS: dict[str, Callable[[Chart, Records, axes.Scale, Palette], Json]] = {
+FORMS: dict[str, Callable[[Chart, Records, axes.Scale, Palette, float], Json]] = {
     "line": _line,
     "area": _area,
     "bar": _bar,

@@ -16,7 +16,8 @@ from everfix.documents.model import Chart, Document, Figure, Figures, Section, T
 Json = dict[str, Any]
 HALF, MIDDLE, FULL = 400, 520, 830  # pixels a chart is drawn at, beside another one or alone
 ACROSS = 4  # figure cards in a row
-LONG = 5  # from this many sections on there is a table of contents
+LONG = 12  # from this many pages on there is a table of contents
+LOW = 0.84  # of the natural height of a chart, for those whose shape does not depend on it
 UNKNOWN = re.compile(r'the text `("(?:[^"\\]|\\.)*")` could not be displayed')
 MISSING = "□"
 # Scripts that Typst sets well in a chart's SVG. Others (Arabic, Devanagari, joined emoji …) it cannot mark for screen readers there
@@ -119,7 +120,7 @@ def _report(document: Document) -> Json:
     return {
         "title": title,
         "shown": upright(title),
-        "title-size": 30 if len(title) <= 40 else 22 if len(title) <= 80 else 15,
+        "title-size": 24 if len(title) <= 40 else 17 if len(title) <= 80 else 12,
         "running": words.short(title, 60),
         "subtitle": upright(words.short(words.printable(document.subtitle), 200)),
         "author": words.short(words.printable(document.brand.name), 80),
@@ -127,7 +128,7 @@ def _report(document: Document) -> Json:
         "description": words.short(words.printable(document.subtitle), 200),
         "keywords": ["report", *([words.printable(document.template)] if document.template else [])],
         "logo": logo.clean(document.brand.logo_svg),
-        "workspace": upright(words.short(words.printable(document.workspace), 60)),
+        "whose": "" if document.workspace in document.subtitle else upright(words.short(words.printable(document.workspace), 60)),
         "period": cells.period(document),
         "when": f"{words.printable(document.period.label)}, {cells.period(document)}" if document.period.label else cells.period(document),
         "foot": words.short(f"{words.printable(document.workspace)[:60]} · made {cells.generated(document)}", 140),
@@ -136,7 +137,7 @@ def _report(document: Document) -> Json:
         "summary": [upright(part) for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
         "takeaways": [upright(words.printable(text)) for text in (story.key_takeaways if story else ())],
         "story-note": upright(words.printable(story.note)) if story else "",
-        "contents": len(document.sections) >= LONG,
+        "contents": LONG,
         "sections": [_section(document, section) for section in document.sections],
         "end": _end(document),
         "colours": _colours(document.brand.colour),
@@ -187,10 +188,15 @@ def _section(document: Document, section: Section) -> Json:
         waiting = []
         blocks.append(_block(document, block))
     blocks += _charts(document, waiting)
+    title = cells.heading(section.title, "Section")
+    for made in blocks:  # a block that is called like its section does not say so twice
+        made["title"] = "" if made.get("title") == upright(title) else made.get("title", "")
+    figures = next((place for place, made in enumerate(blocks) if made["kind"] != "figures"), len(blocks))
     return {
-        "title": upright(cells.heading(section.title, "Section")),
+        "title": upright(title),
         "story": [upright(part) for part in cells.paragraphs(story)],
-        "blocks": blocks,
+        "lead": blocks[:figures],
+        "blocks": blocks[figures:],
         "empty": not blocks and not story,
         "landscape": any(block["kind"] == "table" and block["landscape"] for block in blocks),
     }
@@ -251,12 +257,16 @@ def _chart(document: Document, chart: Chart, pair: list[Chart]) -> Json:
         return shown | {"empty": upright(words.printable(chart.table.empty))}
     width = HALF if not wide else MIDDLE if chart.form == "matrix" else FULL
     zone, brand = document.period.timezone, document.brand.colour
-    drawn = charts.svg(chart, width=width, height=max(map(charts.tall, pair)), currency=document.currency, timezone=zone, brand=brand)
+    drawn = charts.svg(chart, width=width, height=max(map(_tall, pair)), currency=document.currency, timezone=zone, brand=brand)
     if PLAIN_SCRIPTS.fullmatch(drawn):
         picture: Json = {"svg": drawn, "png": []}
     else:
         picture = {"svg": "", "png": list(charts.png(drawn))}
     return shown | picture | {"key": [upright(words.short(name, 60)) for name in matrix.key(chart)]}
+
+
+def _tall(chart: Chart) -> int:
+    return charts.tall(chart) if chart.form in ("bar", "matrix") else round(charts.tall(chart) * LOW)
 
 
 def _table(document: Document, table: Table) -> Json:
