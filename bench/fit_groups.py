@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -27,7 +26,17 @@ from tests.shared import folder  # noqa: E402
 Items = list[tuple[str, Failure, str]]
 NAMES = list(similarity.NAMES)
 # What a kind of comparison never meets in the learning parts keeps a small weight set by hand; and how far each bias is moved, see `main`.
-UNSEEN = {"difference": 1.0, "plain_difference": 0.5, "type_bits": 0.1, "type_words": 0.3, "service_bits": 0.1, "hours": 0.1, "quiet_hours": 0.1, "same_moment": -4.0, "long_ago": -0.3}
+UNSEEN = {
+    "difference": 1.0,
+    "plain_difference": 0.5,
+    "type_bits": 0.1,
+    "type_words": 0.3,
+    "service_bits": 0.1,
+    "hours": 0.1,
+    "quiet_hours": 0.1,
+    "same_moment": -4.0,
+    "long_ago": -0.3,
+}
 SHIFT = {"check": 1.5, "crash": 2.15, "text": -0.5}
 SIGNS = np.array([-1.0 if n in similarity.AGAINST else 1.0 for n in NAMES])
 
@@ -58,7 +67,9 @@ def rows(items: Items) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         if found.key not in scope.exact:
             if scope.source.telling(bag):
                 for group in scope.index.candidates(bag, scope.source):
-                    scored = sorted(((similarity.score(bag, o, scope.source)[0], o) for o in scope.exemplars.get(group, ())), key=lambda s: -s[0])[: grouping.ALIKE]
+                    scored = sorted(
+                        ((similarity.score(bag, o, scope.source)[0], o) for o in scope.exemplars.get(group, ())), key=lambda s: -s[0]
+                    )[: grouping.ALIKE]
                     if not scored:
                         continue
                     parts: Counter[str] = Counter()
@@ -92,7 +103,9 @@ def fit(sets: Iterable[tuple[np.ndarray, np.ndarray]], l2: float = 0.003) -> tup
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = np.clip(x @ (theta[:-1] / scale) + theta[-1], -40, 40)
         p = 1 / (1 + np.exp(-z))
-        value = -(w * (y * np.log(p + 1e-12) + (1 - y) * np.log(1 - p + 1e-12))).sum() + l2 * float((theta[:-1] ** 2).sum()) * float(w[y == 1].sum())
+        value = -(w * (y * np.log(p + 1e-12) + (1 - y) * np.log(1 - p + 1e-12))).sum() + l2 * float((theta[:-1] ** 2).sum()) * float(
+            w[y == 1].sum()
+        )
         grad = w * (p - y)
         return value * 100, 100 * np.append(x.T @ grad / scale + 2 * l2 * w[y == 1].sum() * theta[:-1], grad.sum())
 
@@ -109,7 +122,11 @@ def agreement(items: Items) -> tuple[float, float, float]:
         grouper.assign(i, failure)
     final, true = grouper.finish(), {i: t for i, _, t in items}
     pairs = lambda counts: sum(n * (n - 1) / 2 for n in counts)  # noqa: E731
-    both, mine, real = pairs(Counter((final[i], true[i]) for i in final).values()), pairs(Counter(final.values()).values()), pairs(Counter(true.values()).values())
+    both, mine, real = (
+        pairs(Counter((final[i], true[i]) for i in final).values()),
+        pairs(Counter(final.values()).values()),
+        pairs(Counter(true.values()).values()),
+    )
     p, r = both / mine if mine else 1.0, both / real if real else 1.0
     return p, r, 2 * p * r / (p + r) if p + r else 0.0
 

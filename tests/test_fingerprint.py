@@ -36,7 +36,9 @@ def python(frames: list[str], kind: str, message: str, first_line: int = 10) -> 
 
 
 def java(frames: list[str], kind: str, message: str, line: int = 10) -> str:
-    return f"com.shop.{kind}: {message}\n" + "".join(f"\tat com.shop.{f.capitalize()}.{f}({f.capitalize()}.java:{line + n})\n" for n, f in enumerate(frames))
+    return f"com.shop.{kind}: {message}\n" + "".join(
+        f"\tat com.shop.{f.capitalize()}.{f}({f.capitalize()}.java:{line + n})\n" for n, f in enumerate(frames)
+    )
 
 
 @settings(deadline=None)
@@ -101,7 +103,18 @@ def test_scopes_never_share_a_key(one: str, other: str, text: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.builds(Failure, scope=st.text(), title=st.text(), message=st.text(), stacktrace=st.text(), error_type=st.text(), service=st.text(), occurred_at=st.none() | st.datetimes()))
+@given(
+    st.builds(
+        Failure,
+        scope=st.text(),
+        title=st.text(),
+        message=st.text(),
+        stacktrace=st.text(),
+        error_type=st.text(),
+        service=st.text(),
+        occurred_at=st.none() | st.datetimes(),
+    )
+)
 def test_garbage_gets_a_key_and_a_reason(failure: Failure) -> None:
     found = fingerprint.of(failure)
     assert found == fingerprint.of(failure)
@@ -125,7 +138,11 @@ def test_unknown_versions_are_refused_by_name() -> None:
     ("failure", "rule", "signature"),
     [
         (Failure("s", "", stacktrace=python(["view", "total"], "KeyError", "'id'")), "in-app frames", "KeyError in total"),
-        (Failure("s", "", stacktrace="java.io.IOException: disk full\n\tat java.io.File.open(File.java:3)\n"), "library frames and message", "IOException: disk full"),
+        (
+            Failure("s", "", stacktrace="java.io.IOException: disk full\n\tat java.io.File.open(File.java:3)\n"),
+            "library frames and message",
+            "IOException: disk full",
+        ),
         (Failure("s", "CPU of host-17 above 90 %", kind="alert"), "name", "CPU of host-<num> above <num>"),
         (Failure("s", "", message="disk /dev/sda1 is full"), "message", "disk <path> is full"),
         (Failure("s", "Nightly check", message="row count 12 < 20"), "name and message", "Nightly check"),

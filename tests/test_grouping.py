@@ -113,8 +113,13 @@ def excerpt(name: str, rest: str, number: int) -> str:
 
 
 def test_the_key_line_is_found_in_the_data() -> None:
-    names = [f"parallel/test-{w}" for w in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu")]
-    items = [Failure("ci", "", message=excerpt(n, f"{n[-4:]} went wrong in a way called {letter}", 7)) for letter in "abcdefgh" for n in names]
+    names = [
+        f"parallel/test-{w}"
+        for w in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu")
+    ]
+    items = [
+        Failure("ci", "", message=excerpt(n, f"{n[-4:]} went wrong in a way called {letter}", 7)) for letter in "abcdefgh" for n in names
+    ]
     found = group(items)
     late = dict(zip((i.message.split("\n")[0] for i in items[48:]), found[48:], strict=True))
     assert len(set(late.values())) == len(names)
@@ -122,7 +127,10 @@ def test_the_key_line_is_found_in_the_data() -> None:
 
 
 def test_a_bare_symptom_is_kept_apart_by_place() -> None:
-    told = [Failure("ci", "", message=excerpt("HIDDEN", f"timeout\n    while reading the {w} file", n)) for n, w in enumerate(itertools.product("abcdefgh", "klmnop"))]
+    told = [
+        Failure("ci", "", message=excerpt("HIDDEN", f"timeout\n    while reading the {w} file", n))
+        for n, w in enumerate(itertools.product("abcdefgh", "klmnop"))
+    ]
     bare = [Failure("ci", "", message=excerpt("HIDDEN", "timeout", 5), service=s) for s in ("linux", "windows", "linux")]
     grouper = grouping.Grouper()
     for n, failure in enumerate([*told, bare[0]]):
@@ -134,7 +142,14 @@ def test_a_bare_symptom_is_kept_apart_by_place() -> None:
 
 def check(test: str, message: str, kind: str = "AssertionError") -> Failure:
     trace = f"java.lang.{kind}: {message}\n\tat org.junit.Assert.fail(Assert.java:1)\n\tat shop.CartTest.{test}(CartTest.java:9)\n"
-    return Failure("s", f"shop.CartTest::{test}", message=f"java.lang.{kind}: {message}", stacktrace=trace, error_type=f"java.lang.{kind}", service="shop.CartTest")
+    return Failure(
+        "s",
+        f"shop.CartTest::{test}",
+        message=f"java.lang.{kind}: {message}",
+        stacktrace=trace,
+        error_type=f"java.lang.{kind}",
+        service="shop.CartTest",
+    )
 
 
 def test_checks_that_differ_in_the_same_way_have_one_cause() -> None:

@@ -107,7 +107,17 @@ Stack trace:
 @pytest.mark.parametrize(
     ("text", "language", "kind", "own"),
     [
-        (JAVA, "java", "java.sql.SQLTimeoutException", ["com.acme.billing.Ledger.book", "com.acme.billing.Ledger.book.lambda", "com.acme.web.Router.dispatch", "com.acme.web.Server.handle"]),
+        (
+            JAVA,
+            "java",
+            "java.sql.SQLTimeoutException",
+            [
+                "com.acme.billing.Ledger.book",
+                "com.acme.billing.Ledger.book.lambda",
+                "com.acme.web.Router.dispatch",
+                "com.acme.web.Server.handle",
+            ],
+        ),
         (PYTHON, "python", "IndexError", ["reserve", "buy"]),
         (JAVASCRIPT, "javascript", "RangeError", ["page"]),
         (GO, "go", "panic", ["main.(*Cart).Total", "main.serve.lambda", "main.main"]),
@@ -158,7 +168,9 @@ def test_names_lose_what_changes_from_build_to_build(raw: str, stable: str) -> N
 
 
 def test_minified_names_give_way_to_the_file_without_its_hash() -> None:
-    trace = stacktraces.parse("TypeError: x\n    at a (https://cdn.example/main.9f8e7d6c.js:1:20)\n    at tt (https://cdn.example/main.9f8e7d6c.js:1:90)\n")
+    trace = stacktraces.parse(
+        "TypeError: x\n    at a (https://cdn.example/main.9f8e7d6c.js:1:20)\n    at tt (https://cdn.example/main.9f8e7d6c.js:1:90)\n"
+    )
     assert trace is not None
     assert [f.name for f in trace.root.frames] == ["?@main.js", "?@main.js"]
 
@@ -170,7 +182,12 @@ def test_prose_is_no_trace(text: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(max_size=400), st.sampled_from([JAVA, PYTHON, JAVASCRIPT, GO, ASAN, GDB, RUST, CSHARP, RUBY, PHP]), st.integers(0, 900), st.integers(0, 900))
+@given(
+    st.text(max_size=400),
+    st.sampled_from([JAVA, PYTHON, JAVASCRIPT, GO, ASAN, GDB, RUST, CSHARP, RUBY, PHP]),
+    st.integers(0, 900),
+    st.integers(0, 900),
+)
 def test_cut_and_dirty_traces_never_raise(dirt: str, text: str, start: int, length: int) -> None:
     stacktraces.parse(dirt + text[start : start + length] + dirt)
     stacktraces.is_header(dirt)

@@ -1,4 +1,4 @@
-"""What an assertion expected and got instead, as the tokens that differ: two checks that lost the same word often broke for one reason."""
+"""What an assertion expected and got, as the tokens that differ: two checks that lost the same word often broke for one reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLUS, _MINUS = re.compile(r"^\s*\+ ?(.*\S)", re.MULTILINE), re.compile(r"^\s*- 
 
 
 def of(message: str) -> tuple[str, ...]:
-    """Return what was lost ("-word"), what came instead ("+word") and how numbers moved ("~higher", "~lower"); empty where nothing was compared."""
+    """Return what was lost ("-word"), what came ("+word") and how numbers moved ("~higher", "~lower"); empty where nothing was compared."""
     pair = _compared(message[:LONGEST])
     if pair is None:
         return ()
@@ -58,7 +58,7 @@ def _masked(tokens: Counter[str]) -> Counter[str]:
 
 
 def _moved(lost: Counter[str], came: Counter[str]) -> list[str]:
-    """Say how numbers moved where only numbers differ: one of each gives the direction and a small whole step, several only that they did."""
+    """Say how numbers moved: one on each side gives the direction and a small whole step, several only that they did."""
     before, after = ([float(n) for t in side.elements() for n in _NUMBER.findall(t)] for side in (lost, came))
     if not before or not after:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,7 +35,8 @@ class Failure:
 class Features:
     """What the similarity stage compares; bounded, and JSON-able through `to_json`/`from_json`.
 
-    `frames` innermost call first; `lines` masked lines in order; `words` lower case, in order, with repeats; `at` seconds since 1970."""
+    `frames` innermost call first; `lines` masked lines in order; `words` lower case, in order, with repeats; `at` seconds since 1970.
+    """
 
     frames: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
@@ -50,8 +51,17 @@ class Features:
     service: str = ""
     at: float | None = None
 
+    def lean(self) -> Features:
+        """Return what the similarity stage needs of them, about a kilobyte: this is what is kept of a group's members."""
+        words = tuple(dict.fromkeys(self.words))[:120]
+        return replace(self, frames=self.frames[:12], lines=self.lines[:20], words=words, heading=(), body=())
+
     def to_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name in self.__slots__ if (value := getattr(self, name)) not in ((), "", None)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name in self.__slots__
+            if (value := getattr(self, name)) not in ((), "", None)
+        }
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Features:
@@ -109,7 +119,8 @@ def _error_type(failure: Failure, trace: stacktraces.Trace | None) -> str:
 def in_app(trace: stacktraces.Trace) -> tuple[stacktraces.Frame, ...]:
     """Return the application's frames on the way to the root cause, without immediate repeats (recursion).
 
-    A test's own frames count where the test itself raised: there the check that failed is the identity, not what called it."""
+    A test's own frames count where the test itself raised: there the check that failed is the identity, not what called it.
+    """
     path = [f for f in trace.path() if f.in_app]
     chosen = path if path and path[0].test else [f for f in path if not f.test]
     return tuple(f for n, f in enumerate(chosen) if n == 0 or f.name != chosen[n - 1].name)

@@ -1,4 +1,4 @@
-"""Groups of failures with one cause, as failures arrive: exact key first, then likeness, with brakes; used by the server and `everfix group`."""
+"""Groups of failures with one cause, as they arrive: exact key first, then likeness, with brakes; for the server and `everfix group`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHANGED = 0.02  # share of items whose group may differ in the end from what was
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a failure went and why; `nearest` is the best group it did not go to, `absorbed` the groups that turned out to be this one."""
+    """Where a failure went and why; `nearest` is the best group it did not go to, `absorbed` those that turned out to be this one."""
 
     group: str
     why: dict[str, Any]
@@ -76,15 +76,22 @@ class Scope:
     def to_json(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
         kept = {g: [b.features.to_json() for b in bags] for g, bags in self.exemplars.items()}
+        apart = {place: [[g, n] for g, n in held] for place, held in self.apart.items()}
+        marks = {"once": sorted(self.once), "symptoms": sorted(self.symptoms), "recent": self.index.recent}
         return {
-            **plain, "apart": {k: [[g, n] for g, n in v] for k, v in self.apart.items()}, "once": sorted(self.once), "symptoms": sorted(self.symptoms), "source": self.source.to_json(), "templates": self.templates.to_json(),
-            "exemplars": kept, "recent": self.index.recent,
-        }  # fmt: skip
+            **plain,
+            **marks,
+            "apart": apart,
+            "source": self.source.to_json(),
+            "templates": self.templates.to_json(),
+            "exemplars": kept,
+        }
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Scope:
-        plain = {name: dict(raw[name]) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
-        made = cls(source=sources.Source.from_json(raw["source"]), templates=templates.Templates.from_json(raw["templates"]), **plain)
+        made = cls(source=sources.Source.from_json(raw["source"]), templates=templates.Templates.from_json(raw["templates"]))
+        for name in ("exact", "heads", "sizes", "merges", "links", "last"):
+            setattr(made, name, dict(raw[name]))
         made.apart = {place: [(g, list(n)) for g, n in held] for place, held in raw["apart"].items()}
         made.once, made.symptoms = set(raw["once"]), set(raw["symptoms"])
         for group, kept in raw["exemplars"].items():
@@ -111,7 +118,7 @@ class Grouper:
         return made
 
     def finish(self) -> dict[str, str]:
-        """Return the final group of every item assigned so far: merges found later are applied, the most telling first, to at most 2 % of items."""
+        """Return the final group of every item so far: merges found later are applied, the most telling first, to at most 2 % of items."""
         sizes = Counter(self._items.values())
         allowed = int(CHANGED * len(self._items))
         moved: dict[tuple[str, str], str] = {}
@@ -137,7 +144,7 @@ class Grouper:
 
 def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> Assignment:
     """Decide where a failure goes and remember it: a person's word, the exact key, the key line, the template, the likeness, else a new group."""
-    bag = sources.Bag(found.features)
+    bag = sources.Bag(found.features.lean())
     if found.key in corrections:
         made = Assignment(corrections[found.key], {**found.why, "rule": "corrected by a person"}, 1.0, None)
     elif found.key in scope.exact:
@@ -179,13 +186,14 @@ def _apart(scope: Scope, found: Fingerprint, usual: str, reason: str) -> Assignm
     place = f"{found.key} {found.features.service}"
     held = scope.apart.setdefault(place, [])
     numbers, at = found.features.numbers, found.features.at
-    near = [(g, n) for g, n in held if len(n) == len(numbers) and all(abs(a - b) <= max(1.0, 0.001 * a) for a, b in zip(n, numbers, strict=True))]
+    same = lambda n: len(n) == len(numbers) and all(abs(a - b) <= max(1.0, 0.001 * a) for a, b in zip(n, numbers, strict=True))  # noqa: E731 - used once
+    near = [(g, n) for g, n in held if same(n)]
     group = next((g for g, _ in reversed(near) if not _listed(scope, g, at)), None)
     why = {**found.why, "rule": f"bare symptom ({reason}): kept apart by place and numbers", "place": found.features.service}
     if group is None:
         group = hashlib.blake2b(f"{place} {numbers} {len(held)} {scope.source.arrived}".encode(), digest_size=16).hexdigest()
         why["rule"] = f"new bare symptom ({reason})"
-    held[:] = [(g, n) for g, n in held if g != group][-MOST_APART:] + [(group, list(numbers))]
+    held[:] = [*[(g, n) for g, n in held if g != group][-MOST_APART:], (group, list(numbers))]
     return Assignment(group, why, 1.0, (usual, 0.5))
 
 
@@ -203,7 +211,8 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     if same:
         group, absorbed = scope.join([*same, found.key])
         return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, 1.0, None, tuple(g for g in absorbed if g != found.key)))
-    early = not bag.frames and not found.features.title and scope.source.seen < sources.LEARN  # it is not known yet which line carries the key
+    # Before a source is known, nobody can say which line of its texts carries the key.
+    early = not bag.frames and not found.features.title and scope.source.seen < sources.LEARN
     ranked = [] if keyed or one_line or early or not scope.source.telling(bag) else _ranked(scope, bag)
     if ranked and ranked[0][0] >= NEED and _room(scope, ranked[0][1]):
         value, group, parts = ranked[0]
@@ -217,8 +226,8 @@ def _placed(scope: Scope, found: Fingerprint, bag: sources.Bag, made: Assignment
     """Remember a new key under its group."""
     scope.exact[found.key] = made.group
     scope.once.add(found.key)
-    if bag.head and made.group not in (held := scope.heads.setdefault(bag.head, [])):
-        held.append(made.group)
+    if bag.head and made.group not in (known := scope.heads.setdefault(bag.head, [])):
+        known.append(made.group)
     held = scope.exemplars.setdefault(made.group, [])
     held.append(bag)
     if len(held) > EXEMPLARS:
@@ -231,7 +240,8 @@ def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, 
     """Return candidate groups with the log-odds of one cause, best first: the mean over the exemplars most like the failure."""
     out = []
     for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
-        scored = sorted((similarity.score(bag, other, scope.source) for other in scope.exemplars.get(group, ())), key=lambda s: -s[0])[:ALIKE]
+        members = scope.exemplars.get(group, ())
+        scored = sorted((similarity.score(bag, other, scope.source) for other in members), key=lambda s: -s[0])[:ALIKE]
         if scored and not _listed(scope, group, bag.features.at):
             out.append((sum(s for s, _ in scored) / len(scored), group, scored[0][1]))
     return sorted(out, key=lambda s: (-s[0], s[1]))
@@ -255,10 +265,16 @@ class Summary:
     errors: list[tuple[int, str]] = field(default_factory=list)
 
 
-def run(lines: Iterable[bytes], out: TextIO, progress: Callable[[int], None] | None = None, corrections: Mapping[str, str] | None = None) -> Summary:
+def run(
+    lines: Iterable[bytes],
+    out: TextIO,
+    progress: Callable[[int], None] | None = None,
+    corrections: Mapping[str, str] | None = None,
+) -> Summary:
     """Group the items of a JSONL stream (gzip is unpacked) and write `id,arrival_group,final_group,why` as CSV.
 
-    A line that cannot be used is reported in the summary with its number and reason; the others are kept."""
+    A line that cannot be used is reported in the summary with its number and reason; the others are kept.
+    """
     summary, grouper, arrivals = Summary(), Grouper(corrections), {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -266,7 +282,7 @@ def run(lines: Iterable[bytes], out: TextIO, progress: Callable[[int], None] | N
         try:
             item_id, failure = read(line)
             if item_id in arrivals:
-                raise ValueError(f"id: {item_id!r} came before")
+                raise ValueError(f"id: {item_id!r} came before")  # noqa: TRY301 - one place reports every bad line
         except ValueError as error:
             summary.errors.append((number, str(error)))
             continue
@@ -291,7 +307,7 @@ def read(line: bytes) -> tuple[str, Failure]:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"not JSON in UTF-8: {error}") from error
     if not isinstance(raw, dict):
-        raise ValueError(f"a line must be a JSON object, not {type(raw).__name__}")
+        raise ValueError(f"a line must be a JSON object, not {type(raw).__name__}")  # noqa: TRY004 - the reader of a file reports ValueErrors
     item_id = raw.get("id")
     if not isinstance(item_id, str | int) or isinstance(item_id, bool) or item_id == "":
         raise ValueError(f"id: {item_id!r} came, a text or a whole number is needed")
@@ -308,7 +324,7 @@ def _time(value: object) -> datetime | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise ValueError(f"occurred_at: {type(value).__name__} came, an ISO 8601 time is needed")
+        raise ValueError(f"occurred_at: {type(value).__name__} came, an ISO 8601 time is needed")  # noqa: TRY004 - the same
     try:
         return datetime.fromisoformat(value)
     except ValueError as error:

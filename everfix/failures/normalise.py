@@ -28,8 +28,14 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}\b)?(?::\d{1,5}\b)?(?![\w.]*\d)", "<ip>"),
     (r"(?<![\w:])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(?![\w:])", "<mac>"),
     (r"(?<![\w:])(?=[0-9a-fA-F:]*[0-9a-fA-F]{1,4}:)(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])", "<ip>"),
-    (r"(?<![\w])[A-Za-z]:[\\/](?:[^\\/:*?\"<>|\s]+[\\/])*(?:([A-Za-z_][\w+-]*(?:\.[\w+-]+)*\.[A-Za-z]\w{0,9})(?![\w\\/])|[^\\/:*?\"<>|\s]*)", "<path>"),
-    (r"(?<![\w<.])(?:~|\.{1,2})?/(?:[\w.@%+=:,#~-]+/)+(?:([A-Za-z_][\w+-]*(?:\.[\w+-]+)*\.[A-Za-z]\w{0,9})(?![\w/])|[\w.@%+=,#~-]*)", "<path>"),
+    (
+        r"(?<![\w])[A-Za-z]:[\\/](?:[^\\/:*?\"<>|\s]+[\\/])*(?:([A-Za-z_][\w+-]*(?:\.[\w+-]+)*\.[A-Za-z]\w{0,9})(?![\w\\/])|[^\\/:*?\"<>|\s]*)",
+        "<path>",
+    ),
+    (
+        r"(?<![\w<.])(?:~|\.{1,2})?/(?:[\w.@%+=:,#~-]+/)+(?:([A-Za-z_][\w+-]*(?:\.[\w+-]+)*\.[A-Za-z]\w{0,9})(?![\w/])|[\w.@%+=,#~-]*)",
+        "<path>",
+    ),
     (r"\b0[xX][0-9a-fA-F]+\b", "<hex>"),
     (r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,}\b", "<hex>"),
     (r"(?<![A-Za-z])[-+]?\b\d[\d.,:]*(?<![.,:])", "<num>"),
@@ -45,7 +51,7 @@ _TOP = (
 )
 _HOSTS = re.compile(rf"(?<![\w.@/>])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\.?(?![\w(])")
 
-# A quoted word or short phrase such as 'user_id' or "git clean" names the thing that failed and stays; a value (digits, odd signs, long) is masked.
+# A quoted word or short phrase such as 'user_id' or "git clean" names what failed and stays; a value (digits, odd signs, long) is masked.
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.\-]{0,60}")
 _PHRASE = re.compile(r"[A-Za-z\-. ]{1,40}")
@@ -78,7 +84,8 @@ def _file(match: re.Match[str]) -> str:
 def mask(text: str, *, quoted: bool = True) -> str:
     """Return `text` with every accident replaced by a placeholder such as <num> or <path>; blanks collapsed, line breaks kept.
 
-    `quoted=False` leaves quoted values alone except for what the other rules find in them."""
+    `quoted=False` leaves quoted values alone except for what the other rules find in them.
+    """
     return _mask(clean(text), quoted)
 
 

@@ -1,18 +1,18 @@
-"""How likely two failures have one cause: evidence in bits against what is common in their source, weighed and added, each part with its reason."""
+"""How likely two failures have one cause: evidence in bits against what is common in their source, each part with its reason."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from everfix.failures import prose
 from everfix.failures.fingerprint import Features
 from everfix.failures.sources import LEARN, Bag, Source
 
-# Weights of a logistic model a kind of comparison, with signs fixed beforehand, so that no agreement can ever count against a merge nor a contradiction
-# for one. Fitted by bench/fit_groups.py on the older half, or half of the projects, of the public sets, never on the parts that are reported.
+# Weights of a logistic model for each kind of comparison, with signs fixed beforehand: no agreement can ever count against a merge, and no
+# contradiction for one. Fitted by bench/fit_groups.py on the older half, or half of the projects, of the public sets, never on the parts
+# that are reported.
 NAMES = (
     "difference", "plain_difference", "difference_bits", "service_bits", "service_words", "type_bits", "type_words", "lines", "word_bits", "title_bits",
     "service_and_difference", "service_and_text", "service_and_top", "top_bits", "frames", "call_words", "call_bits", "time_bits", "hours",
@@ -46,7 +46,27 @@ REASONS = {
 
 
 PLAIN = frozenset(
-    f"d:{sign}{word}" for sign in "+-~" for word in ("true", "false", "null", "None", "True", "False", "nil", "undefined_", "#", "higher", "lower", "numbers", "+1", "-1", "+2", "-2", "+0")
+    f"d:{sign}{word}"
+    for sign in "+-~"
+    for word in (
+        "true",
+        "false",
+        "null",
+        "None",
+        "True",
+        "False",
+        "nil",
+        "undefined_",
+        "#",
+        "higher",
+        "lower",
+        "numbers",
+        "+1",
+        "-1",
+        "+2",
+        "-2",
+        "+0",
+    )
 )
 
 

@@ -1,7 +1,8 @@
-"""What one source's failures have in common, learnt as they arrive: how rare each token is, how far apart failures are, which line carries the key.
+"""What one source's failures have in common, learnt as they arrive: how rare a token is, how far apart failures are, where the key is.
 
 Every threshold of the similarity stage is relative to these figures, so each source tunes itself: agreeing on something that half of the
-source shows says nothing, agreeing on something seen twice says much. Memory is bounded (MOST_TOKENS, MOST_TIMES)."""
+source shows says nothing, agreeing on something seen twice says much. Memory is bounded (MOST_TOKENS, MOST_TIMES).
+"""
 
 from __future__ import annotations
 
@@ -78,7 +79,7 @@ class Source:
     _gaps: list[float] = field(default_factory=list)
 
     def arrive(self, at: float | None) -> None:
-        """Count one failure, new or known, at a time in seconds since 1970; every further one beyond MOST_TIMES replaces the oldest tenth."""
+        """Count one failure, new or known, at a time in seconds since 1970; beyond MOST_TIMES the oldest tenth is forgotten."""
         self.arrived += 1
         if at is None:
             return
@@ -106,7 +107,7 @@ class Source:
 
     @property
     def exclusive(self) -> bool:
-        """Say whether this source lists one failure at most once a moment, as a daily report does; then two at one moment are two failures."""
+        """Say whether this source lists a failure at most once a moment, as a daily report does; then two at one moment are two failures."""
         return self.repeats >= 3 and self.together <= 0.25 * self.repeats
 
     def bits(self, token: str) -> float:
@@ -120,7 +121,8 @@ class Source:
     def telling(self, bag: Bag) -> bool:
         """Say whether a text has a line of its own: one that at most 3 % (or four) of the source's distinct failures show.
 
-        A bare «timeout», all of whose lines many other reports hold too, is a symptom and not an identity."""
+        A bare «timeout», all of whose lines many other reports hold too, is a symptom and not an identity.
+        """
         if bag.frames or len(bag.lines) < 2 or self.seen < LEARN:
             return True
         return min(self.documents.get(line, 0) for line in bag.lines) <= max(4.0, 0.03 * self.seen)
@@ -129,7 +131,8 @@ class Source:
         """Say whether the first line is this source's key: there are many of them, and this one is not everywhere.
 
         Many: the effective number of first lines (the exponential of their entropy over distinct failures) is at least 6 and at least the
-        root of the number of distinct failures. `headlines` holds the sum of n log n over first lines, from which the entropy follows."""
+        root of the number of distinct failures. `headlines` holds the sum of n log n over first lines, from which the entropy follows.
+        """
         if not bag.head or self.seen < LEARN or math.exp(math.log(self.seen) - self.headlines / self.seen) < max(6.0, math.sqrt(self.seen)):
             return False
         return self.documents.get(bag.head, 0) <= max(10.0, 0.2 * self.seen) and sum(c.isalpha() for c in bag.head) >= 8
@@ -146,7 +149,7 @@ class Source:
         return -math.log2((bisect.bisect_right(self._gaps, gap) + 1) / (len(self._gaps) + 1))
 
     def between(self, one: float, other: float, margin: float) -> int:
-        """Return how many recent failures arrived between two times, and `margin` seconds around them: in a crowd, closeness says little."""
+        """Return how many recent failures lie between two times, and `margin` seconds around: in a crowd, closeness says little."""
         low, high = min(one, other) - margin, max(one, other) + margin
         return bisect.bisect_right(self.times, high) - bisect.bisect_left(self.times, low)
 

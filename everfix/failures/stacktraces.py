@@ -45,7 +45,7 @@ class Trace:
         return self.errors[-1]
 
     def path(self) -> tuple[Frame, ...]:
-        """Return the whole way to the root cause, innermost call first: the cause's own frames, then those of its wrappers below the point of the catch."""
+        """Return the way to the root cause, innermost call first: its own frames, then its wrappers' below the point of the catch."""
         frames = self.errors[-1].frames
         for wrapper in reversed(self.errors[:-1]):
             frames = _joined(frames, wrapper)
@@ -90,7 +90,7 @@ _MINIFIED = re.compile(r"^[A-Za-z_$]{1,2}\d?$")
 
 @functools.lru_cache(maxsize=16_384)
 def stable(name: str) -> str:
-    """Return a function's name without what changes from build to build: template arguments, lambda and closure indices, proxies, hashes."""
+    """Return a function's name without what changes from build to build: template arguments, indices of lambdas, proxies, hashes."""
     name = _BLOCKS.sub("", name.strip())
     for pattern, word in _GENERATED:
         if pattern.search(name):
@@ -164,24 +164,34 @@ def _frame(name: str, where: str = "", line: str | None = None) -> Frame:
 
 # ------------------------------------------------------------------------------------------------------------ shapes
 
-_JAVA = re.compile(r"^\s*at (?:[\w.@-]+/{1,2}|PluginClassLoader for [\w-]+//)*([\w.$<>/\-]+\.[\w$<>\-]+)\((Native Method|Unknown Source|SourceFile|<\w+>|[\w$.\-]+\.\w{1,6})(?::(-?\d+))?\)")
+_JAVA = re.compile(
+    r"^\s*at (?:[\w.@-]+/{1,2}|PluginClassLoader for [\w-]+//)*([\w.$<>/\-]+\.[\w$<>\-]+)\((Native Method|Unknown Source|SourceFile|<\w+>|[\w$.\-]+\.\w{1,6})(?::(-?\d+))?\)"
+)
 _CSHARP = re.compile(r"^\s*(?:at|bei|à|в) (.+?\)?)(?: \[0x[0-9a-f]+\])?(?: in (.+?):(?:line |Zeile )?(\d+)\s*)?$")
-_JS = re.compile(r"^\s*at (?:async )?(?:new )?(?:(.+?) (?:\[as [^\]]+\] )?\((?:eval at .*, )?(.*?)(?::(\d+))?(?::\d+)?\)|(?:async )?((?:[a-z-]+:)?[^\s()]+?):(\d+):\d+)\W*$")
+_JS = re.compile(
+    r"^\s*at (?:async )?(?:new )?(?:(.+?) (?:\[as [^\]]+\] )?\((?:eval at .*, )?(.*?)(?::(\d+))?(?::\d+)?\)|(?:async )?((?:[a-z-]+:)?[^\s()]+?):(\d+):\d+)\W*$"
+)
 _GECKO = re.compile(r"^([^@\s]{0,200})@((?:https?|file|app|resource|webpack)[^\s]*?):(\d+)(?::\d+)?$")
 _PYTHON = re.compile(r'^\s*File "([^"]*)", line (\d+)(?:, in (.+))?$')
 _GO = re.compile(r"^(?:created by )?([\w./\-*()%~]+\.[\w.()*\[\]{}\-]+?)(?:\([^)]*\)?|\{[^}]*\})?(?: in goroutine \d+)?$")
 _GO_PLACE = re.compile(r"^\s+(\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
 _PHP = re.compile(r"^#\d+ (?:(.+?)\((\d+)\)|\[internal function\]): (.+)$")
-_NATIVE = re.compile(r"^\s*#\d+:?\s+(?:0x[0-9a-f]+\s+(?:in\s+)?|in\s+|(?=[\w:~<>.]+ ?\())(.+?)(?:\s+(?:at\s+)?((?:/|[A-Za-z]:[\\/]|\.{0,2}/)?[\w./\\+\-]+\.\w{1,4}):(\d+)(?::\d+)?|\s+(?:from\s+)?\(?(/?[\w./+\-]+)(?:\+0x[0-9a-f]+)?\)?(?:\s+\(BuildId[^)]*\))?)?\s*$")
+_NATIVE = re.compile(
+    r"^\s*#\d+:?\s+(?:0x[0-9a-f]+\s+(?:in\s+)?|in\s+|(?=[\w:~<>.]+ ?\())(.+?)(?:\s+(?:at\s+)?((?:/|[A-Za-z]:[\\/]|\.{0,2}/)?[\w./\\+\-]+\.\w{1,4}):(\d+)(?::\d+)?|\s+(?:from\s+)?\(?(/?[\w./+\-]+)(?:\+0x[0-9a-f]+)?\)?(?:\s+\(BuildId[^)]*\))?)?\s*$"
+)
 _RUST = re.compile(r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?([<\w].*)$")
 _RUST_PLACE = re.compile(r"^\s+at ((?:/|\.|[A-Za-z]:|[\w-]+/)[^\s:]*\.rs):(\d+)(?::\d+)?$")
 _RUBY = re.compile(r"^\s*(?:from |\d+: from )?([^\s:]+\.(?:rb|erb|rake|ru)|<internal:[^>]+>|\S*/bin/\w+):(\d+):in [`'](.+?)'(?::\s*(.*))?$")
 _MORE = re.compile(r"^\s*\.\.\. (\d+) (?:more|common frames omitted)")
 
 _TYPE = r"[A-Za-z_][\w$]*(?:(?:\.|::|\\|/)[A-Za-z_][\w$]*)*"
-_HEAD = re.compile(rf"^(?:Exception in thread \"[^\"]*\" |Uncaught(?: \(in promise\))? |Unhandled exception\. |PHP Fatal error:\s+Uncaught |Fatal error:\s+Uncaught |Next |\(?|Error: Uncaught )({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*)|(\s*))$")
+_HEAD = re.compile(
+    rf"^(?:Exception in thread \"[^\"]*\" |Uncaught(?: \(in promise\))? |Unhandled exception\. |PHP Fatal error:\s+Uncaught |Fatal error:\s+Uncaught |Next |\(?|Error: Uncaught )({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*)|(\s*))$"
+)
 _NAMED = re.compile(r"(?:Error|Exception|Failure|Fault|Throwable|Panic|Interrupt|Exit|Warning|Timeout|Violation|Errno\S*|Abort|Iteration)$")
-_CHAIN = re.compile(rf"^\s*(?:Caused by|caused by|\[cause\]|Wrapped by|--->|Cause \d+|Suppressed):?\s*(?:\(Inner Exception #\d+\) )?({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*))?")
+_CHAIN = re.compile(
+    rf"^\s*(?:Caused by|caused by|\[cause\]|Wrapped by|--->|Cause \d+|Suppressed):?\s*(?:\(Inner Exception #\d+\) )?({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*))?"
+)
 _ASAN = re.compile(r"^(?:==\d+==\s*)?(?:ERROR|WARNING|SUMMARY): (\w*Sanitizer|libFuzzer): ([\w-]+(?: [A-Z]\w+)?)(.*)$")
 _UBSAN = re.compile(r"^\S+?:\d+(?::\d+)?: runtime error: (.*)$")
 _SIGNAL = re.compile(r"(?:Program (?:received signal|terminated with signal)|signal:?) (SIG[A-Z]+)")
@@ -267,7 +277,9 @@ def _head(row: str, build: _Builder) -> bool:
         build.error(chain.group(1), chain.group(2) or "")
         return True
     head = _HEAD.match(row.strip())
-    if head and (_NAMED.search(head.group(1)) or (not build.errors and head.group(2) is not None and re.search(r"[.\\]|::", head.group(1)))):
+    if head and (
+        _NAMED.search(head.group(1)) or (not build.errors and head.group(2) is not None and re.search(r"[.\\]|::", head.group(1)))
+    ):
         build.error(head.group(1), head.group(2) or "")
         return True
     return False
@@ -363,7 +375,9 @@ def _native(rows: list[str], build: _Builder) -> None:
         elif frame:
             if re.match(r"\s*#0\b", row) and build.errors and build.errors[-1][2]:
                 break  # the stacks of allocation and release say where the memory came from, not what failed
-            build.frame(_frame(re.sub(r" \(.*?=.*\)$| \(\)$", "", frame.group(1)), frame.group(2) or frame.group(4) or "", frame.group(3)), "native")
+            build.frame(
+                _frame(re.sub(r" \(.*?=.*\)$| \(\)$", "", frame.group(1)), frame.group(2) or frame.group(4) or "", frame.group(3)), "native"
+            )
 
 
 def _rust(rows: list[str], build: _Builder) -> None:

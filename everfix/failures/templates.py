@@ -1,8 +1,9 @@
 """Templates of one-line messages: a place is a parameter when it took several values while all the rest stayed the same.
 
-No threshold of likeness decides. Each new line is looked up once for each of its words with that word left out; the values seen in the gap are
-counted. From WORDS distinct values on (two, when one of them was a number or another placeholder) the lines are one template. This is decided by
-the source's own lines, so a source whose words tell events apart is never merged by it."""
+No threshold of likeness decides. Each new line is looked up once for each of its words with that word left out; the values seen in
+the gap are counted. From WORDS distinct values on (two, when one of them was a number or another placeholder) the lines are one
+template. The source's own lines decide, so a source whose words tell events apart is not merged by it.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +30,17 @@ ANY = "<*>"
 
 
 def tokens(line: str) -> tuple[str, ...]:
-    """Return the tokens of a masked line: placeholders made equal, lists and repeats given once, empty brackets taken for an empty value."""
+    """Return the tokens of a masked line: placeholders made equal, lists and repeats given once, empty brackets holding a value."""
     line = _GLUED.sub("<num>", _LISTS.sub(" <num> ", line))
     out: list[str] = []
     for token in _TOKEN.findall(line):
         if token in (")", "]") and out and out[-1] == {")": "(", "]": "["}[token]:
             out.append(ANY)
         if "<" in token:
-            token = _PLACEHOLDER.sub(ANY, token)  # noqa: PLW2901 - the token as it is compared
-            token = token if any(c.isalpha() for c in token) else ANY
-        out.append(token)
+            plain = _PLACEHOLDER.sub(ANY, token)
+            out.append(plain if any(c.isalpha() for c in plain) else ANY)
+        else:
+            out.append(token)
     for size in (1, 2, 3, 4):
         out = _once(out, size)
     return tuple(out)
@@ -107,7 +109,7 @@ class Templates:
 
 
 def _gaps(row: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:
-    """Yield each way to leave one word, or two names, out of a line: the rest, what was left out, and how many values make it a parameter."""
+    """Yield each way to leave one word, or two names, out of a line: the rest, the value, and how many values make a parameter."""
     if not 2 <= len(row) <= LONGEST:
         return
     plain = [i for i, t in enumerate(row) if "<" not in t and any(c.isalpha() for c in t)]
@@ -129,4 +131,4 @@ def _rest(row: tuple[str, ...], *out: int) -> str:
 
 def _alike(a: str, b: str) -> bool:
     """Two values with numbers inside that differ in a letter or two, such as attempt_<*>_m_<*> and attempt_<*>_r_<*>."""
-    return a != b and ANY in a and ANY in b and a != ANY and b != ANY and difflib.SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.8
+    return a != b and ANY in a and ANY in b and ANY not in (a, b) and difflib.SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.8
