@@ -44,7 +44,10 @@ class Bugsink:
 
     def envelopes(self, sample: Sequence[failures.Failure]) -> list[load.Request]:
         """Return the requests a Sentry SDK would make: one envelope an event."""
-        headers = {"X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client=bench/1, sentry_key={self.key}", "Content-Type": "application/x-sentry-envelope"}
+        headers = {
+            "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client=bench/1, sentry_key={self.key}",
+            "Content-Type": "application/x-sentry-envelope",
+        }
         return [load.Request(f"/api/{self.project}/envelope/", _envelope(failures.sentry(failure)), headers) for failure in sample]
 
     def digested(self) -> int:
@@ -96,7 +99,9 @@ def running(folder: Path) -> Iterator[Bugsink]:
 
 
 def _run(folder: Path, environment: dict[str, str], program: str, *words: str) -> str:
-    done = subprocess.run([peers.program(program, "bugsink"), *words], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [peers.program(program, "bugsink"), *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise peers.Missing(f"{program} {words[0]} failed: {(done.stderr or done.stdout).strip()[-400:]}")
     return done.stdout

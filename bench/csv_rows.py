@@ -29,10 +29,16 @@ def run() -> figures.Result:
 
     best = figures.best_of(ROUNDS, (("ours", ours), ("plain", plain), ("prefixed", prefixed)))
     result = figures.Result(f"CSV: {COUNT:,} rows × 10 columns", ("writer", "rows", "against ours", "file"))
-    names = {"ours": "Everfix, formulas neutralised", "plain": "csv module, formulas live", "prefixed": "csv module, a quote before dangerous texts"}
+    names = {
+        "ours": "Everfix, formulas neutralised",
+        "plain": "csv module, formulas live",
+        "prefixed": "csv module, a quote before dangerous texts",
+    }
     for key, name in names.items():
         result.add(name, figures.per_second(COUNT, best[key]), figures.ratio(best["ours"] / best[key]), f"{made[key] / 1e6:.1f} MB")
-    result.notes.append("the plain quote also mars signed numbers in texts (-3.5, +49 …) and misses formulas behind blanks; ours does neither")
+    result.notes.append(
+        "the plain quote also mars signed numbers in texts (-3.5, +49 …) and misses formulas behind blanks; ours does neither"
+    )
     return result
 
 

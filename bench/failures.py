@@ -16,13 +16,26 @@ from typing import Any
 
 Json = dict[str, Any]
 
-SERVICES = ("checkout", "billing", "search", "catalog", "identity", "shipping", "inventory", "notify", "pricing", "ledger", "media", "gateway")
+SERVICES = (
+    "checkout",
+    "billing",
+    "search",
+    "catalog",
+    "identity",
+    "shipping",
+    "inventory",
+    "notify",
+    "pricing",
+    "ledger",
+    "media",
+    "gateway",
+)
 TYPES = (
     ("TimeoutError", "upstream {service} did not answer within {n} ms (attempt {d} of 5)"),
     ("KeyError", "'{word}_{word2}'"),
     ("ValueError", "invalid {word} value {n} for {word2}: expected a positive amount"),
     ("ConnectionError", "connection to 10.{d}.{d}.{d}:{n} refused while writing {word} batch {hex}"),
-    ("IntegrityError", "duplicate key value violates unique constraint \"{word}_{word2}_key\": Key (id)=({n}) already exists"),
+    ("IntegrityError", 'duplicate key value violates unique constraint "{word}_{word2}_key": Key (id)=({n}) already exists'),
     ("AttributeError", "'NoneType' object has no attribute '{word}'"),
     ("PermissionError", "user {n} may not {word} {word2} of account {hex}"),
     ("RuntimeError", "{word} worker {n} lost its lease on {word2}-{hex}"),
@@ -33,7 +46,23 @@ WORDS = (
     "order", "cart", "invoice", "refund", "address", "voucher", "parcel", "session", "profile", "payout", "ledger", "price", "bundle", "stock", "label",
     "webhook", "coupon", "tariff", "quote", "batch", "shard", "tenant", "contact", "digest", "export", "import", "receipt", "charge", "policy", "region",
 )  # fmt: skip
-VERBS = ("load", "apply", "resolve", "commit", "fetch", "render", "publish", "merge", "validate", "settle", "reserve", "split", "sync", "build", "close")
+VERBS = (
+    "load",
+    "apply",
+    "resolve",
+    "commit",
+    "fetch",
+    "render",
+    "publish",
+    "merge",
+    "validate",
+    "settle",
+    "reserve",
+    "split",
+    "sync",
+    "build",
+    "close",
+)
 LIBRARIES = (
     ("django/core/handlers/base.py", "_get_response", "response = wrapped_callback(request, *callback_args, **callback_kwargs)"),
     ("django/core/handlers/exception.py", "inner", "response = get_response(request)"),
@@ -101,7 +130,13 @@ def _cause(random: Random, number: int) -> Cause:
             function = f"{verb}_{noun}" if depth < 4 else f"{verb}_{words[0]}_{number}"
             code = f"return self.{noun}_store.{verb}({noun}, timeout=settings.{noun.upper()}_TIMEOUT)"
             frames.append(Frame(f"/srv/{service}/app/{noun}/{verb}.py", function, random.randint(12, 480), code, own=True))
-    last = Frame(f"/srv/{service}/app/{words[0]}/{words[1]}.py", f"{random.choice(VERBS)}_{words[1]}_{number}", random.randint(12, 480), f"raise {kind}(reason)", own=True)
+    last = Frame(
+        f"/srv/{service}/app/{words[0]}/{words[1]}.py",
+        f"{random.choice(VERBS)}_{words[1]}_{number}",
+        random.randint(12, 480),
+        f"raise {kind}(reason)",
+        own=True,
+    )
     return Cause(service, kind, message, (*frames, last), words)
 
 
@@ -118,7 +153,9 @@ def stream(count: int, *, causes_count: int = 300, seed: int = 11, days: float =
 
 def _failure(random: Random, cause: Cause, at: datetime) -> Failure:
     number, short = random.randrange(1000, 99_999), f"{random.getrandbits(40):010x}"
-    message = cause.message.format(service=cause.service, n=number, d=random.randrange(1, 6), hex=short, word=cause.words[0], word2=cause.words[1])
+    message = cause.message.format(
+        service=cause.service, n=number, d=random.randrange(1, 6), hex=short, word=cause.words[0], word2=cause.words[1]
+    )
     release = f"{cause.service}@{at.year}.{at.month}.{at.day}"
     tags = {
         "server_name": f"{cause.service}-{random.getrandbits(20):05x}-{random.randrange(9)}",

@@ -55,7 +55,9 @@ class Result:
         widths = [max(len(row[place]) for row in table) for place in range(len(self.columns))]
         yield f"\n{self.title}"
         for row in table:
-            yield "  " + "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+            yield "  " + "  ".join(
+                cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
         yield from (f"  {goal.verdict}" for goal in self.goals)
         yield from (f"  MISSING {text}" for text in self.missing)
         yield from (f"  {text}" for text in self.notes)

@@ -59,10 +59,12 @@ def _round(
     start = number * (BATCHED + SINGLE)
     many, few = sample[start : start + BATCHED], sample[start + BATCHED : start + BATCHED + SINGLE]
     for name, part, requests in (("batch", many, ours.batches(many, BATCH)), ("single", few, ours.singles(few))):
-        rounds[name].append(_send(ours.port, requests, len(part), lambda part=part: _ours_done(ours, len(part))))  # type: ignore[misc]
+        rounds[name].append(_send(ours.port, requests, len(part), lambda part=part: _ours_done(ours, len(part))))
     if peer is not None:
         before = peer.digested()
-        rounds["bugsink"].append(_send(peer.port, peer.envelopes(many[:ENVELOPES]), ENVELOPES, lambda: peer.wait(before + ENVELOPES, LIMIT)))
+        rounds["bugsink"].append(
+            _send(peer.port, peer.envelopes(many[:ENVELOPES]), ENVELOPES, lambda: peer.wait(before + ENVELOPES, LIMIT))
+        )
 
 
 def _ours_done(ours: everfix_server.Everfix, count: int) -> None:
@@ -105,12 +107,20 @@ def _show(
         alone = best["single"].through / best["bugsink"].through
         result.notes.append(f"one at a time against Bugsink: {figures.ratio(alone)}")
     counts = ours.counts()
-    result.notes.append("stored by Everfix: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()) + f"; {ours.done():,} issues through the loop")
+    result.notes.append(
+        "stored by Everfix: "
+        + ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        + f"; {ours.done():,} issues through the loop"
+    )
     if peer is not None:
-        result.notes.append(f"stored by Bugsink {peers.version('bugsink')}: {peer.digested():,} events in {peer.issues():,} issues; {bugsink_server.WEB_WORKERS} web workers, 4 digesting")
+        result.notes.append(
+            f"stored by Bugsink {peers.version('bugsink')}: {peer.digested():,} events in {peer.issues():,} issues; {bugsink_server.WEB_WORKERS} web workers, 4 digesting"
+        )
     mean = failures.size([failures.ours(one) for one in sample[:500]]), failures.size([failures.sentry(one) for one in sample[:500]])
     causes = len({one.cause for one in sample})
-    result.notes.append(f"{len(sample):,} failures of {causes} causes over 30 days; {mean[0]:,.0f} bytes each for Everfix, {mean[1]:,.0f} for Bugsink; {CONNECTIONS} connections")
+    result.notes.append(
+        f"{len(sample):,} failures of {causes} causes over 30 days; {mean[0]:,.0f} bytes each for Everfix, {mean[1]:,.0f} for Bugsink; {CONNECTIONS} connections"
+    )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def executive() -> Document:
     sections = (
         Section(id="snapshot", title="Snapshot", blocks=(samples.kpis(),)),
         Section(id="trend", title="Risk and trend", blocks=(samples.trend(), samples.forecast(), samples.calendar(), samples.weekly())),
-        Section(id="patterns", title="What keeps failing", blocks=(samples.patterns(), samples.costs(), samples.matrix(), samples.backlog())),
+        Section(
+            id="patterns", title="What keeps failing", blocks=(samples.patterns(), samples.costs(), samples.matrix(), samples.backlog())
+        ),
     )
     return samples.document(sections, samples.narrative())
 
@@ -62,7 +64,9 @@ def run() -> figures.Result:
     """Render with each, each time in a process of its own, taking turns; the quickest of each counts."""
     document = executive()
     charts = sum(block.kind == "chart" for section in document.sections for block in section.blocks)
-    result = figures.Result(f"PDF: an executive report with {charts} charts", ("renderer", "first in its process", "again", "memory", "file", "pages"))
+    result = figures.Result(
+        f"PDF: an executive report with {charts} charts", ("renderer", "first in its process", "again", "memory", "file", "pages")
+    )
     with tempfile.TemporaryDirectory(prefix="everfix-bench-") as temporary:
         folder = Path(temporary)
         (folder / "report.json").write_bytes(documents.render(document, "json"))
@@ -96,7 +100,9 @@ def _counted(result: figures.Result, name: str) -> Iterator[None]:
 def _contestants(folder: Path) -> dict[str, Callable[[], dict[str, float]]]:
     source, page = str(folder / "report.json"), str(folder / "report.html")
     return {
-        f"Everfix (Typst {peers.own('typst')})": lambda: peers.run_python(sys.executable, OURS, ROOT, source, str(folder / "everfix.pdf"), timeout=LIMIT),
+        f"Everfix (Typst {peers.own('typst')})": lambda: peers.run_python(
+            sys.executable, OURS, ROOT, source, str(folder / "everfix.pdf"), timeout=LIMIT
+        ),
         "WeasyPrint": lambda: peers.call(WEASYPRINT, "weasyprint", ROOT, page, str(folder / "weasyprint.pdf"), timeout=LIMIT),
         "Chromium": lambda: _chromium(folder),
     }
@@ -105,9 +111,24 @@ def _contestants(folder: Path) -> dict[str, Callable[[], dict[str, float]]]:
 def _chromium(folder: Path) -> dict[str, float]:
     out = folder / "chromium.pdf"
     out.unlink(missing_ok=True)
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    words = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     with tempfile.TemporaryDirectory(prefix="everfix-bench-", ignore_cleanup_errors=True) as profile, figures.clock() as taken:
-        command = [peers.chromium(), *words, f"--user-data-dir={profile}", "--no-pdf-header-footer", f"--print-to-pdf={out}", (folder / "report.html").as_uri()]
+        command = [
+            peers.chromium(),
+            *words,
+            f"--user-data-dir={profile}",
+            "--no-pdf-header-footer",
+            f"--print-to-pdf={out}",
+            (folder / "report.html").as_uri(),
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
         except subprocess.TimeoutExpired:
@@ -130,7 +151,9 @@ def _judge(result: figures.Result, best: dict[str, dict[str, float]]) -> None:
     for name in ("WeasyPrint", "Chromium"):
         if ours and name in found:
             result.notes.append(f"against {name}: {figures.ratio(found[name]['first'] / ours['first'])}")
-    result.notes.append("Chromium and WeasyPrint get finished HTML with the charts drawn; ours draws them too. WeasyPrint's first includes its import, Chromium's its start")
+    result.notes.append(
+        "Chromium and WeasyPrint get finished HTML with the charts drawn; ours draws them too. WeasyPrint's first includes its import, Chromium's its start"
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,14 @@ from importlib import metadata
 from pathlib import Path
 
 LIST = Path(__file__).with_name("peers.txt")
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+CHROMIUM = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 
 
 class Missing(Exception):  # noqa: N818 - says what is missing, and why

@@ -20,21 +20,31 @@ ROWS, WORKSPACES, PATTERNS = 1_000_000, 50, 40
 ROUNDS = 80
 ROLE, PASSWORD = "everfix_app", "bench"
 QUERIES = {
-    "count by pattern": ("SELECT pattern_id, count(*), sum(failures) FROM pattern_hours{where} GROUP BY 1", " WHERE workspace_id = '{here}'"),
+    "count by pattern": (
+        "SELECT pattern_id, count(*), sum(failures) FROM pattern_hours{where} GROUP BY 1",
+        " WHERE workspace_id = '{here}'",
+    ),
     "count by day": ("SELECT date_trunc('day', hour), count(*) FROM pattern_hours{where} GROUP BY 1", " WHERE workspace_id = '{here}'"),
 }
 # Foreign keys are off while loading: only the counted table is filled. One workspace's rows lie scattered, as they do when fifty write at once.
-LOAD = """
+LOAD = (
+    """
 INSERT INTO pattern_hours (workspace_id, pattern_id, hour, failures, newest)
 SELECT lpad(to_hex(n % %(workspaces)s + 1), 32, '0')::uuid, lpad(to_hex(n / %(workspaces)s % %(patterns)s + 1), 32, '0')::uuid,
     timestamptz '2026-01-01' + make_interval(hours => n / (%(workspaces)s * %(patterns)s)), 1 + n % 5, timestamptz '2026-01-01'
 FROM generate_series(0, %(rows)s - 1) AS n
-""".replace("n % %(", "n %% %(").replace("% %(patterns)s +", "%% %(patterns)s +").replace("n % 5", "n %% 5")
+""".replace("n % %(", "n %% %(")
+    .replace("% %(patterns)s +", "%% %(patterns)s +")
+    .replace("n % 5", "n %% 5")
+)
 
 
 def run() -> figures.Result:
     """Ask both ways in turns, as the restricted role with a workspace entered and as the owner with a WHERE."""
-    result = figures.Result(f"Row-level security: {ROWS:,} rows, {WORKSPACES} workspaces", ("query", "policy, best", "WHERE, best", "policy, median", "WHERE, median", "overhead"))
+    result = figures.Result(
+        f"Row-level security: {ROWS:,} rows, {WORKSPACES} workspaces",
+        ("query", "policy, best", "WHERE, best", "policy, median", "WHERE, median", "overhead"),
+    )
     with tempfile.TemporaryDirectory(prefix="everfix-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
@@ -44,7 +54,9 @@ def run() -> figures.Result:
             ratios = _measure(server, result)
         finally:
             server.stop()
-    result.goals.append(figures.Goal("grouped count with the policy against a plain WHERE, median of pairs", max(ratios), 1.15, at_least=False))
+    result.goals.append(
+        figures.Goal("grouped count with the policy against a plain WHERE, median of pairs", max(ratios), 1.15, at_least=False)
+    )
     return result
 
 
@@ -53,7 +65,10 @@ def _measure(server: Embedded, result: figures.Result) -> list[float]:
     url = database.with_database(server.url, "bench")
     migrations.migrate(url, role=ROLE, password=PASSWORD)
     here, ratios = UUID(int=7), []
-    with psycopg.connect(_plain(url), autocommit=True) as owner, psycopg.connect(_plain(database.with_role(url, ROLE, PASSWORD))) as restricted:
+    with (
+        psycopg.connect(_plain(url), autocommit=True) as owner,
+        psycopg.connect(_plain(database.with_role(url, ROLE, PASSWORD))) as restricted,
+    ):
         owner.execute("SET session_replication_role = replica")
         owner.execute(LOAD, {"rows": ROWS, "workspaces": WORKSPACES, "patterns": PATTERNS})
         owner.execute("VACUUM ANALYZE pattern_hours")
@@ -68,7 +83,9 @@ def _measure(server: Embedded, result: figures.Result) -> list[float]:
             shown = (min(policy), min(plain), statistics.median(policy), statistics.median(plain))
             result.add(name, *(f"{value * 1000:.2f} ms" for value in shown), figures.ratio(overhead))
             ratios.append(overhead)
-    result.notes.append(f"with no workspace entered the restricted role sees {blind[0] if blind else '?'} of {ROWS:,} rows; answers of both ways are compared")
+    result.notes.append(
+        f"with no workspace entered the restricted role sees {blind[0] if blind else '?'} of {ROWS:,} rows; answers of both ways are compared"
+    )
     return ratios
 
 

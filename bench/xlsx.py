@@ -70,7 +70,9 @@ def run() -> figures.Result:
     with tempfile.TemporaryDirectory(prefix="everfix-bench-") as temporary:
         file = str(Path(temporary) / "book.xlsx")
         contestants: dict[str, Callable[[], dict[str, float]]] = {
-            f"Everfix (rustpy-xlsxwriter {peers.own('rustpy-xlsxwriter')})": lambda: peers.run_python(sys.executable, OURS, ROOT, file, str(COUNT)),
+            f"Everfix (rustpy-xlsxwriter {peers.own('rustpy-xlsxwriter')})": lambda: peers.run_python(
+                sys.executable, OURS, ROOT, file, str(COUNT)
+            ),
             "XlsxWriter, constant memory": lambda: peers.call(XLSXWRITER, "XlsxWriter", ROOT, file, str(COUNT)),
             "openpyxl, write only": lambda: peers.call(OPENPYXL, "openpyxl", ROOT, file, str(COUNT)),
         }
@@ -86,12 +88,20 @@ def run() -> figures.Result:
                 if name not in best or measured["seconds"] < best[name]["seconds"]:
                     best[name] = measured
     for name, one in best.items():
-        result.add(name, figures.per_second(COUNT, one["seconds"]), f"{one['seconds']:.1f} s", f"{one['memory']:.0f} MB", f"{one['bytes'] / 1e6:.1f} MB")
+        result.add(
+            name,
+            figures.per_second(COUNT, one["seconds"]),
+            f"{one['seconds']:.1f} s",
+            f"{one['memory']:.0f} MB",
+            f"{one['bytes'] / 1e6:.1f} MB",
+        )
     seconds = {name.split(" ")[0].rstrip(","): one["seconds"] for name, one in best.items()}
     result.goals.append(_against(seconds, "XlsxWriter", 4.0))
     if "openpyxl" in seconds and "Everfix" in seconds:
         result.notes.append(f"against openpyxl: {figures.ratio(seconds['openpyxl'] / seconds['Everfix'])}")
-    result.notes.append("Everfix turns ISO days and instants of the Document into Excel's own and clears every text; the peers get them ready made")
+    result.notes.append(
+        "Everfix turns ISO days and instants of the Document into Excel's own and clears every text; the peers get them ready made"
+    )
     return result
 
 
