@@ -21,12 +21,12 @@ HABIT = 0.45  # share of failing days on one weekday that makes it a habit (a se
 OFTEN = 0.5  # share of failing days that must follow a change
 LIFT = 2.0  # how many times more often than by chance failures must follow a change
 DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
-ONCE = "Seen once so far: no trigger can be told yet"
+ONCE = "none known (seen once so far)"
 EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday
 
 
 def of(db: Session, found: Sequence[Known], now: datetime) -> dict[UUID, str]:
-    """Return one clause per pattern: a change of its service, a weekday, or its usual gap."""
+    """Return a noun phrase per pattern, its evidence in brackets: a change of its service, a weekday, or time alone."""
     services = {item.pattern.service for item in found if item.pattern.service and item.pattern.issue_count > 1}
     changed = _changes(db, services, now)
     return {item.pattern.id: _clause(item, changed.get(item.pattern.service or "")) for item in found}
@@ -50,12 +50,12 @@ def _clause(item: Known, changed: features.Ints | None) -> str:
         if changed is not None and len(changed):
             after, chance = _after(item.history.occurred[first], changed)
             if after >= OFTEN and after >= LIFT * chance:
-                return f"A change of {item.pattern.service}: {after:.0%} of its failing days followed one within {AFTER_CHANGE.seconds // 3600} hours"
+                return f"a change of {item.pattern.service} ({after:.0%} of its failing days followed one within {AFTER_CHANGE.seconds // 3600} hours)"
         weekdays = np.bincount((days + EPOCH_WEEKDAY) % 7, minlength=7) / len(days)
         if weekdays.max() >= HABIT:
-            return f"{DAYS[int(weekdays.argmax())]}: {weekdays.max():.0%} of its failing days fall on them"
+            return f"{DAYS[int(weekdays.argmax())]} ({weekdays.max():.0%} of its failing days)"
     gap = round(float(np.median(np.diff(days))))
-    return f"Time alone: half of its returns come within {gap} {'day' if gap == 1 else 'days'} of the last failure"
+    return f"time alone (half of its returns come within {gap} {'day' if gap == 1 else 'days'})"
 
 
 def _after(failed: features.Ints, changed: features.Ints) -> tuple[float, float]:
