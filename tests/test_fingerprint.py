@@ -156,7 +156,8 @@ def test_each_rule_says_what_decided(failure: Failure, rule: str, signature: str
 
 
 def test_a_failed_check_is_known_by_its_own_frame() -> None:
-    trace = "junit.AssertionError: expected:<1> but was:<2>\n\tat org.junit.Assert.fail(Assert.java:1)\n\tat shop.CartTest.adds(CartTest.java:9)\n\tat shop.Runner.run(Runner.java:2)\n"
+    head = "junit.AssertionError: expected:<1> but was:<2>\n\tat org.junit.Assert.fail(Assert.java:1)\n"
+    trace = f"{head}\tat shop.CartTest.adds(CartTest.java:9)\n\tat shop.Runner.run(Runner.java:2)\n"
     assert fingerprint.of(Failure("s", "", stacktrace=trace)).why["rule"] == "test frames"
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfix.failures import stacktraces
+from everfix.failures import frames, stacktraces
 
 JAVA = """com.acme.web.RequestFailed: checkout failed
 \tat com.acme.web.Router.dispatch(Router.java:88)
@@ -164,7 +164,7 @@ def test_test_frames_are_told_from_the_code_under_test() -> None:
     ],
 )
 def test_names_lose_what_changes_from_build_to_build(raw: str, stable: str) -> None:
-    assert stacktraces.stable(raw) == stable
+    assert frames.stable(raw) == stable
 
 
 def test_minified_names_give_way_to_the_file_without_its_hash() -> None:
@@ -191,4 +191,4 @@ def test_prose_is_no_trace(text: str) -> None:
 def test_cut_and_dirty_traces_never_raise(dirt: str, text: str, start: int, length: int) -> None:
     stacktraces.parse(dirt + text[start : start + length] + dirt)
     stacktraces.is_header(dirt)
-    stacktraces.stable(dirt)
+    frames.stable(dirt)

@@ -7,12 +7,16 @@ from collections import Counter
 
 LONGEST, MOST = 6000, 16  # characters of a message looked at; differing tokens kept
 
-# (expected, actual) by the conventions of JUnit, AssertJ, Hamcrest, pytest, unittest, node:assert, Jest, Go's testify, xUnit, RSpec, PHPUnit.
+# (expected, actual) by the conventions of JUnit, AssertJ, Hamcrest, pytest, unittest, node:assert, Jest, testify, xUnit, RSpec, PHPUnit.
+_SAID = (
+    r"(?:expected|want(?:ed)?|exp):?\s+(?P<e>\S[^\n]{0,300}?)[,;]?\s+(?:but (?:was|got|received|found)|but|got|actual"
+    r"|received|found|have|instead of|to (?:equal|be|eq)):?\s+(?P<a>\S[^\n]{0,300})"
+)
 _SHAPES = tuple(re.compile(pattern, re.DOTALL | re.IGNORECASE) for pattern in (
     r"expected:?\s*<(?P<e>.*?)>,? but (?:was|got):?\s*<(?P<a>.*)>",
     r"expected same:\s*<(?P<e>.*?)> was not:\s*<(?P<a>.*?)>",
     r"expected:?\s*(?P<e>[^\n]*?)\s*\n\s*(?:but(?: was)?|actual|result|received|got|was|to be):?\s*(?P<a>[^\n]*)",
-    r"(?:expected|want(?:ed)?|exp):?\s+(?P<e>\S[^\n]{0,300}?)[,;]?\s+(?:but (?:was|got|received|found)|but|got|actual|received|found|have|instead of|to (?:equal|be|eq)):?\s+(?P<a>\S[^\n]{0,300})",
+    _SAID,
     r"(?:got|actual|have|received):?\s+(?P<a>\S[^\n]{0,300}?)[,;]?\s+(?:expected|want(?:ed)?|exp):?\s+(?P<e>\S[^\n]{0,300})",
     r"assert(?:ion)?\w*(?: error)?:?\s*(?P<a>\S[^\n]{0,200}?)\s(?:===?|!==?|is not|is|not in|in)\s(?P<e>\S[^\n]{0,200})",
     r"^\s*(?P<a>[^\n]{1,200}?)\s!==?=?\s(?P<e>[^\n]{1,200}?)\s*$",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from everfix.failures import differences, normalise, prose, stacktraces
+from everfix.failures import differences, frames, normalise, prose, stacktraces
 
 CURRENT = "2026-11-22"
 KEY_FRAMES = 6  # in-app frames that make the key: enough to tell two ways to one helper apart, few enough to survive a new entry point
@@ -116,7 +116,7 @@ def _error_type(failure: Failure, trace: stacktraces.Trace | None) -> str:
     return short.replace("\\", ".").replace("::", ".").rsplit(".", 1)[-1].strip()[:120] or short[:120]
 
 
-def in_app(trace: stacktraces.Trace) -> tuple[stacktraces.Frame, ...]:
+def in_app(trace: stacktraces.Trace) -> tuple[frames.Frame, ...]:
     """Return the application's frames on the way to the root cause, without immediate repeats (recursion).
 
     A test's own frames count where the test itself raised: there the check that failed is the identity, not what called it.
@@ -127,10 +127,10 @@ def in_app(trace: stacktraces.Trace) -> tuple[stacktraces.Frame, ...]:
 
 
 def _by_frames(failure: Failure, trace: stacktraces.Trace, kind: str) -> tuple[list[object], dict[str, Any]]:
-    frames, said = in_app(trace), normalise.headline(trace.root.message or failure.message)
-    if frames:
-        names = [f.name for f in frames[:KEY_FRAMES]]
-        tests = frames[0].test
+    own, said = in_app(trace), normalise.headline(trace.root.message or failure.message)
+    if own:
+        names = [f.name for f in own[:KEY_FRAMES]]
+        tests = own[0].test
         signature = f"{kind or 'Failure'} in {names[0]}"
         rule = "test frames" if tests else "in-app frames"
         parts: list[object] = ["frames", kind, names, said if tests else ""]

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
@@ -39,7 +39,7 @@ class Assignment:
 
 @dataclass(slots=True)
 class Scope:
-    """All that is remembered of one scope; JSON-able through `to_json`/`from_json`, so that a server can keep it beside the scope's patterns."""
+    """All that is remembered of one scope; JSON-able through `to_json`/`from_json`, so that a server can keep it beside its patterns."""
 
     source: sources.Source = field(default_factory=sources.Source)
     index: similarity.Index = field(default_factory=similarity.Index)
@@ -143,7 +143,7 @@ class Grouper:
 
 
 def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> Assignment:
-    """Decide where a failure goes and remember it: a person's word, the exact key, the key line, the template, the likeness, else a new group."""
+    """Decide where a failure goes and remember it: a person's word, exact key, key line, template, likeness, else a new group."""
     bag = sources.Bag(found.features.lean())
     if found.key in corrections:
         made = Assignment(corrections[found.key], {**found.why, "rule": "corrected by a person"}, 1.0, None)
@@ -186,8 +186,7 @@ def _apart(scope: Scope, found: Fingerprint, usual: str, reason: str) -> Assignm
     place = f"{found.key} {found.features.service}"
     held = scope.apart.setdefault(place, [])
     numbers, at = found.features.numbers, found.features.at
-    same = lambda n: len(n) == len(numbers) and all(abs(a - b) <= max(1.0, 0.001 * a) for a, b in zip(n, numbers, strict=True))  # noqa: E731 - used once
-    near = [(g, n) for g, n in held if same(n)]
+    near = [(g, n) for g, n in held if _near(n, numbers)]
     group = next((g for g, _ in reversed(near) if not _listed(scope, g, at)), None)
     why = {**found.why, "rule": f"bare symptom ({reason}): kept apart by place and numbers", "place": found.features.service}
     if group is None:
@@ -195,6 +194,11 @@ def _apart(scope: Scope, found: Fingerprint, usual: str, reason: str) -> Assignm
         why["rule"] = f"new bare symptom ({reason})"
     held[:] = [*[(g, n) for g, n in held if g != group][-MOST_APART:], (group, list(numbers))]
     return Assignment(group, why, 1.0, (usual, 0.5))
+
+
+def _near(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Say whether the numbers of two first lines are equal to one or to a thousandth."""
+    return len(one) == len(other) and all(abs(a - b) <= max(1.0, 0.001 * a) for a, b in zip(one, other, strict=True))
 
 
 def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:

@@ -11,7 +11,8 @@ TITLE = 5  # times a title's words count; chosen on the older half of the public
 MONTH = 30 * 86_400.0  # seconds over which closeness in time fades
 CLOSE = 0.06  # what being written at the same time adds to a cosine
 _STOP = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have i if in into is it its may not of on or should so that the then there"
+    "a an and are as at be been but by can could did do does for from had has have i if in into is it its may not of on or"  # noqa: SIM905 - words
+    " should so that the then there"
     " this to was we were when which will with would you your use using while also need needs see".split()
 )
 _ENDINGS = ("ings", "ing", "ies", "ed", "es", "s")
@@ -29,7 +30,7 @@ def stem(word: str) -> str:
 
 
 def terms(text: str) -> tuple[str, ...]:
-    """Return the stems of a text in order, with repeats; names such as FileSystem.listFiles are given whole and in parts, versions whole."""
+    """Return the stems of a text in order, with repeats; names such as FileSystem.listFiles are given whole and in parts."""
     out: list[str] = []
     for word in _TERM.findall(text[:LONGEST]):
         if word.lower() in _STOP:

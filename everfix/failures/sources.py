@@ -20,7 +20,8 @@ from everfix.failures.fingerprint import Features
 MOST_TOKENS, MOST_TIMES = 60_000, 512
 LEARN = 20  # distinct failures after which a source's own figures are trusted
 STOP = frozenset(
-    "a an and are as at be been but by can could did do does exception expected failed failure error for from had has have i if in is it java lang no not null of"
+    "a an and are as at be been but by can could did do does exception expected failed failure error for from had has have"  # noqa: SIM905 - words
+    " i if in is it java lang no not null of"
     " on or org com should so test tests than that the then this to value was we were when will with would yes you".split()
 )
 
@@ -67,7 +68,7 @@ class Bag:
 
 @dataclass(slots=True)
 class Source:
-    """Running figures of one scope. `seen` counts distinct failures (by key), since a burst of one failure says nothing about what is common."""
+    """Running figures of one scope. `seen` counts distinct failures (by key), since a burst of one says nothing of what is common."""
 
     seen: int = 0
     documents: dict[str, int] = field(default_factory=dict)
@@ -107,7 +108,7 @@ class Source:
 
     @property
     def exclusive(self) -> bool:
-        """Say whether this source lists a failure at most once a moment, as a daily report does; then two at one moment are two failures."""
+        """Say whether this source lists a failure at most once a moment, as a daily report does; two at one moment are then two."""
         return self.repeats >= 3 and self.together <= 0.25 * self.repeats
 
     def bits(self, token: str) -> float:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from everfix.failures import normalise
+from everfix.failures import frames, normalise
+from everfix.failures.frames import Frame
 
 MOST_LINES, MOST_FRAMES, MOST_ERRORS, LONGEST_LINE = 1200, 200, 12, 1000  # beyond these a trace repeats itself
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One call: `name` is stable under line shifts, lambdas' indices, generated suffixes and hashes of builds."""
-
-    name: str
-    where: str = ""
-    line: int | None = None
-    in_app: bool = True
-    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +35,10 @@ class Trace:
 
     def path(self) -> tuple[Frame, ...]:
         """Return the way to the root cause, innermost call first: its own frames, then its wrappers' below the point of the catch."""
-        frames = self.errors[-1].frames
+        way = self.errors[-1].frames
         for wrapper in reversed(self.errors[:-1]):
-            frames = _joined(frames, wrapper)
-        return frames
+            way = _joined(way, wrapper)
+        return way
 
 
 def _joined(inner: tuple[Frame, ...], wrapper: Error) -> tuple[Frame, ...]:
@@ -63,113 +52,14 @@ def _joined(inner: tuple[Frame, ...], wrapper: Error) -> tuple[Frame, ...]:
     return inner
 
 
-# ------------------------------------------------------------------------------------------------------------ names
-
-_GENERATED = (
-    (re.compile(r"\$\$Lambda(?:\$\d+)?(?:[/@.]0x[0-9a-f]+|/\d+)?"), "$lambda"),
-    (re.compile(r"lambda\$([\w<>]+)\$\w*\d+\b"), r"\1.lambda"),
-    (re.compile(r"\$\$(?:EnhancerBy|FastClassBy|SpringCGLIB|KeyFactoryBy|MockitoMock|_javassist|HibernateProxy)\w*(?:\$\$\w+)*"), ""),
-    (re.compile(r"(?:com\.sun\.proxy\.|jdk\.proxy\d+[./])*\$Proxy\d+"), "$Proxy"),
-    (re.compile(r"\bGeneratedMethodAccessor\d+\b"), "GeneratedMethodAccessor"),
-    (re.compile(r"<>c(?:__DisplayClass[\d_]+)?\.<(\w+)>b__[\d_]+"), r"\1.lambda"),
-    (re.compile(r"<(\w+)>g__(\w+)\|[\d_]+"), r"\1.\2"),
-    (re.compile(r"<(\w+)>d__\d+(?:`\d+)?\.MoveNext"), r"\1"),
-    (re.compile(r"\{\{closure\}\}|\{closure(?:[#:][^}]*)?\}|<lambda>|<anonymous>|\banonymous\b"), "lambda"),
-    (re.compile(r"^(?:java|jdk)\.[\w.]+/(?=java|jdk|sun|com\.sun)"), ""),
-    (re.compile(r"::h[0-9a-f]{16}\b"), ""),
-    (re.compile(r"\.func\d+(?:\.\d+)*\b"), ".lambda"),
-    (re.compile(r"\[clone [^\]]*\]|\.(?:isra|part|constprop|cold|llvm)\.\d+"), ""),
-    (re.compile(r"(?<=[\w>])\$\d+(?=$|[.$(])"), "$lambda"),
-    (re.compile(r"`\d+|\[[^\]]*\](?=\.|\(|$)"), ""),
-    (re.compile(r"0x[0-9a-fA-F]+|@[0-9a-f]{5,}"), ""),
-)
-_QUALIFIED = re.compile(r"(?: const| volatile| noexcept| &{1,2}|\[abi:\w+\])+$")
-_BLOCKS = re.compile(r"^(?:block|rescue|ensure)(?: \(\d+ levels\))? in ")
-_MINIFIED = re.compile(r"^[A-Za-z_$]{1,2}\d?$")
-
-
-@functools.lru_cache(maxsize=16_384)
-def stable(name: str) -> str:
-    """Return a function's name without what changes from build to build: template arguments, indices of lambdas, proxies, hashes."""
-    name = _BLOCKS.sub("", name.strip())
-    for pattern, word in _GENERATED:
-        if pattern.search(name):
-            name = pattern.sub(word, name)
-    name = _QUALIFIED.sub("", _without_brackets(name)).strip(" .:")
-    return re.sub(r"\s+", " ", name)[:200]
-
-
-def _without_brackets(name: str) -> str:
-    """Drop <template arguments> and (parameters), nested or cut off, but keep operator<, operator() and <init>."""
-    if "<" not in name and "(" not in name:
-        return name
-    out, depth = [], 0
-    kept = re.sub(r"operator(?:<=>|<<=?|>>=?|<=?|>=?|->\*?|\(\))|<(?:init|clinit|module|main)>|\(\*?[A-Z]\w*\)(?=\.)|\(anonymous namespace\)",
-                  lambda m: m.group(0).translate(_SAFE), name)  # fmt: skip
-    for c in kept:
-        if c in "<(":
-            depth += 1
-        elif c in ">)":
-            depth = max(0, depth - 1)
-        elif not depth:
-            out.append(c)
-    return "".join(out).translate(_BACK)
-
-
-_SAFE = str.maketrans("<>()", "\ue000\ue001\ue002\ue003")
-_BACK = str.maketrans("\ue000\ue001\ue002\ue003", "<>()")
-_HASHED_FILE = re.compile(r"(?:[.\-_](?=[0-9a-f]*\d)[0-9a-f]{6,})+(?=\.|$)|(?<=\.js)\?.*$")
-
-
-def _file(path: str) -> str:
-    """Return a file's own name without directories, hashes of builds and queries."""
-    return _HASHED_FILE.sub("", path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1])[:120]
-
-
-# ------------------------------------------------------------------------------------------------- in the application?
-
-_LIBRARY_NAME = re.compile(
-    r"^(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|clojure|dalvik|android|androidx|com\.android|junit|org\.junit|org\.testng|org\.hamcrest"
-    r"|org\.apache\.tools|org\.apache\.maven|org\.gradle|org\.springframework|org\.hibernate|org\.apache\.(?:catalina|coyote|tomcat|http|kafka\.common)|org\.eclipse\.jetty"
-    r"|org\.postgresql|com\.mysql|oracle\.jdbc|com\.zaxxer|redis\.clients|io\.lettuce|org\.slf4j|ch\.qos|org\.aspectj|org\.jboss|io\.grpc|io\.undertow"
-    r"|io\.netty|io\.reactivex|reactor|com\.google\.common|com\.fasterxml|net\.bytebuddy|net\.sf\.cglib|okhttp3|retrofit2|worker\.org\.gradle"
-    r"|System|Microsoft|MS|xunit|Xunit|NUnit)\."
-    r"|^(?:\$Proxy|runtime\.|testing\.|reflect\.|panic$|created by |syscall\.|sync\.|net/http\.|database/sql\.|encoding/\w+\.)"
-    r"|^<?(?:std|core|alloc|tokio|rayon_core|rust_begin_unwind|__rust|backtrace|hashbrown|futures_\w+|fuzzer|__sanitizer|__asan|__msan|__ubsan|__tsan|__gnu_cxx|__cxa)(?:::|_|$)"
-    r"|^(?:__libc_|__interceptor_|__GI_|_start$|start_thread$|clone3?$|raise$|abort$|gsignal$|__assert|__restore_rt|operator (?:new|delete)|malloc$|free$|realloc$|calloc$"
-    r"|(?:__)?mem(?:cpy|move|set|cmp|chr)\w*$|(?:__)?str(?:n?cpy|n?cmp|n?len|n?dup|n?cat|chr|str)$|LLVMFuzzerTestOneInput$|main$|WinMain$|BaseThreadInitThunk$|RtlUserThreadStart$)"
-)  # fmt: skip
-_LIBRARY_PLACE = re.compile(
-    r"(?:^|[\\/])(?:site-packages|dist-packages|node_modules|vendor|gems|bower_components|\.cargo|rustc|rustlib|third_party)[\\/]|[\\/]pkg[\\/]mod[\\/]"
-    r"|[\\/]lib[\\/]python\d|[\\/]Python\d+[\\/]lib[\\/]|^<frozen |[\\/]go[\\/]src[\\/]|^(?:node:|internal/|native |webpack/bootstrap|<internal:|<string>$|\[native)"
-    r"|[\\/]ruby[\\/]\d|^/(?:usr/)?lib(?:32|64)?/|\.so(?:\.\d+)*$|[\\/]compiler-rt[\\/]|[\\/]libfuzzer|[\\/]glibc", re.IGNORECASE)  # fmt: skip
-_TEST = re.compile(
-    r"(?:^|[.$:/\\])(?:test_\w+\.py|conftest\.py|\w+_test\.(?:go|py|rb|cc|cpp)|[\w.-]+\.(?:test|spec)\.[cm]?[jt]sx?|\w+_spec\.rb)"
-    r"|(?:^|[.$:\\/])(?:\w*Tests?|\w*TestCase|\w*[a-z]IT|\w*Spec|Test[A-Z]\w*)[.$:]|(?:^|[.:])test_\w+$"
-)
-
-
-@functools.lru_cache(maxsize=16_384)
-def _frame(name: str, where: str = "", line: str | None = None) -> Frame:
-    plain = stable(name)
-    file = _file(where) if where else ""
-    library = bool(_LIBRARY_NAME.match(plain)) or bool(where and _LIBRARY_PLACE.search(where)) or plain in ("", "?", "??")
-    if _MINIFIED.match(plain) and file.endswith((".js", ".mjs", ".cjs")):
-        plain = "?"
-    if plain in ("", "?", "lambda"):
-        plain = f"{plain or '?'}@{file}"
-    test = bool(_TEST.search(plain)) or bool(file and _TEST.search(file))
-    return Frame(plain, file, int(line) if line and line.isdigit() else None, not library, test)
-
-
-# ------------------------------------------------------------------------------------------------------------ shapes
-
 _JAVA = re.compile(
-    r"^\s*at (?:[\w.@-]+/{1,2}|PluginClassLoader for [\w-]+//)*([\w.$<>/\-]+\.[\w$<>\-]+)\((Native Method|Unknown Source|SourceFile|<\w+>|[\w$.\-]+\.\w{1,6})(?::(-?\d+))?\)"
+    r"^\s*at (?:[\w.@-]+/{1,2}|PluginClassLoader for [\w-]+//)*([\w.$<>/\-]+\.[\w$<>\-]+)\((Native Method|Unknown Source"
+    r"|SourceFile|<\w+>|[\w$.\-]+\.\w{1,6})(?::(-?\d+))?\)"
 )
 _CSHARP = re.compile(r"^\s*(?:at|bei|à|в) (.+?\)?)(?: \[0x[0-9a-f]+\])?(?: in (.+?):(?:line |Zeile )?(\d+)\s*)?$")
 _JS = re.compile(
-    r"^\s*at (?:async )?(?:new )?(?:(.+?) (?:\[as [^\]]+\] )?\((?:eval at .*, )?(.*?)(?::(\d+))?(?::\d+)?\)|(?:async )?((?:[a-z-]+:)?[^\s()]+?):(\d+):\d+)\W*$"
+    r"^\s*at (?:async )?(?:new )?(?:(.+?) (?:\[as [^\]]+\] )?\((?:eval at .*, )?(.*?)(?::(\d+))?(?::\d+)?\)|(?:async"
+    r" )?((?:[a-z-]+:)?[^\s()]+?):(\d+):\d+)\W*$"
 )
 _GECKO = re.compile(r"^([^@\s]{0,200})@((?:https?|file|app|resource|webpack)[^\s]*?):(\d+)(?::\d+)?$")
 _PYTHON = re.compile(r'^\s*File "([^"]*)", line (\d+)(?:, in (.+))?$')
@@ -177,20 +67,25 @@ _GO = re.compile(r"^(?:created by )?([\w./\-*()%~]+\.[\w.()*\[\]{}\-]+?)(?:\([^)
 _GO_PLACE = re.compile(r"^\s+(\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
 _PHP = re.compile(r"^#\d+ (?:(.+?)\((\d+)\)|\[internal function\]): (.+)$")
 _NATIVE = re.compile(
-    r"^\s*#\d+:?\s+(?:0x[0-9a-f]+\s+(?:in\s+)?|in\s+|(?=[\w:~<>.]+ ?\())(.+?)(?:\s+(?:at\s+)?((?:/|[A-Za-z]:[\\/]|\.{0,2}/)?[\w./\\+\-]+\.\w{1,4}):(\d+)(?::\d+)?|\s+(?:from\s+)?\(?(/?[\w./+\-]+)(?:\+0x[0-9a-f]+)?\)?(?:\s+\(BuildId[^)]*\))?)?\s*$"
+    r"^\s*#\d+:?\s+(?:0x[0-9a-f]+\s+(?:in\s+)?|in\s+|(?=[\w:~<>.]+ ?\())(.+?)(?:\s+(?:at\s+)?((?:/|[A-Za-z]:[\\/]"
+    r"|\.{0,2}/)?[\w./\\+\-]+\.\w{1,4}):(\d+)(?::\d+)?"
+    r"|\s+(?:from\s+)?\(?(/?[\w./+\-]+)(?:\+0x[0-9a-f]+)?\)?(?:\s+\(BuildId[^)]*\))?)?\s*$"
 )
 _RUST = re.compile(r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?([<\w].*)$")
 _RUST_PLACE = re.compile(r"^\s+at ((?:/|\.|[A-Za-z]:|[\w-]+/)[^\s:]*\.rs):(\d+)(?::\d+)?$")
 _RUBY = re.compile(r"^\s*(?:from |\d+: from )?([^\s:]+\.(?:rb|erb|rake|ru)|<internal:[^>]+>|\S*/bin/\w+):(\d+):in [`'](.+?)'(?::\s*(.*))?$")
+_ARGUMENTS = re.compile(r" \(.*?=.*\)$| \(\)$")
 _MORE = re.compile(r"^\s*\.\.\. (\d+) (?:more|common frames omitted)")
 
 _TYPE = r"[A-Za-z_][\w$]*(?:(?:\.|::|\\|/)[A-Za-z_][\w$]*)*"
 _HEAD = re.compile(
-    rf"^(?:Exception in thread \"[^\"]*\" |Uncaught(?: \(in promise\))? |Unhandled exception\. |PHP Fatal error:\s+Uncaught |Fatal error:\s+Uncaught |Next |\(?|Error: Uncaught )({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*)|(\s*))$"
+    rf"^(?:Exception in thread \"[^\"]*\" |Uncaught(?: \(in promise\))? |Unhandled exception\. |PHP Fatal error:\s+Uncaught "
+    rf"|Fatal error:\s+Uncaught |Next |\(?|Error: Uncaught )({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*)|(\s*))$"
 )
 _NAMED = re.compile(r"(?:Error|Exception|Failure|Fault|Throwable|Panic|Interrupt|Exit|Warning|Timeout|Violation|Errno\S*|Abort|Iteration)$")
 _CHAIN = re.compile(
-    rf"^\s*(?:Caused by|caused by|\[cause\]|Wrapped by|--->|Cause \d+|Suppressed):?\s*(?:\(Inner Exception #\d+\) )?({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*))?"
+    rf"^\s*(?:Caused by|caused by|\[cause\]|Wrapped by|--->|Cause \d+|Suppressed):?\s*(?:\(Inner Exception #\d+\)"
+    rf" )?({_TYPE})(?: \[[\w-]+\])?(?::\s*(.*))?"
 )
 _ASAN = re.compile(r"^(?:==\d+==\s*)?(?:ERROR|WARNING|SUMMARY): (\w*Sanitizer|libFuzzer): ([\w-]+(?: [A-Z]\w+)?)(.*)$")
 _UBSAN = re.compile(r"^\S+?:\d+(?::\d+)?: runtime error: (.*)$")
@@ -218,20 +113,20 @@ class _Builder:
     def frame(self, frame: Frame, language: str) -> None:
         if not self.errors:
             self.errors.append(("", "", [], 0))
-        frames = self.errors[-1][2]
-        if len(frames) < MOST_FRAMES:
-            frames.append(frame)
+        held = self.errors[-1][2]
+        if len(held) < MOST_FRAMES:
+            held.append(frame)
             self.language = self.language or language
 
     def more(self, count: int) -> None:
         if self.errors:
-            kind, message, frames, _ = self.errors[-1]
-            self.errors[-1] = (kind, message, frames, count)
+            kind, message, held, _ = self.errors[-1]
+            self.errors[-1] = (kind, message, held, count)
 
     def place(self, where: str, line: str) -> None:
         if self.errors and self.errors[-1][2]:
             old = self.errors[-1][2][-1]
-            self.errors[-1][2][-1] = _frame(old.name, where, line)
+            self.errors[-1][2][-1] = frames.made(old.name, where, line)
 
     def done(self) -> Trace | None:
         errors = [e for e in self.errors if e[2] or e[0]]
@@ -291,7 +186,7 @@ def _java(rows: list[str], build: _Builder) -> None:
         if row.lstrip().startswith("Suppressed:"):
             break
         if frame:
-            build.frame(_frame(frame.group(1), frame.group(2), frame.group(3)), "java")
+            build.frame(frames.made(frame.group(1), frame.group(2), frame.group(3)), "java")
         elif more:
             build.more(int(more.group(1)[:6]))
         elif row.lstrip().startswith("Caused by") or not build.errors:
@@ -306,7 +201,7 @@ def _python(rows: list[str], build: _Builder) -> None:
         row = _GUTTER.sub("", raw)
         frame = _PYTHON.match(row)
         if frame:
-            pending.append(_frame(frame.group(3) or "<module>", frame.group(1), frame.group(2)))
+            pending.append(frames.made(frame.group(3) or "<module>", frame.group(1), frame.group(2)))
         elif pending and row and not row[0].isspace() and not _PYTHON_START.match(row) and not _PYTHON_JOIN.match(row):
             kind, _, message = row.partition(":")
             build.error(kind.strip() if re.fullmatch(_TYPE, kind.strip()) else "", message if kind != row else "")
@@ -322,9 +217,9 @@ def _javascript(rows: list[str], build: _Builder) -> None:
         frame, gecko = _JS.match(row), _GECKO.match(row)
         if frame:
             where = frame.group(2) or frame.group(4) or ""
-            build.frame(_frame(_js_name(frame.group(1) or ""), where, frame.group(3) or frame.group(5)), "javascript")
+            build.frame(frames.made(_js_name(frame.group(1) or ""), where, frame.group(3) or frame.group(5)), "javascript")
         elif gecko:
-            build.frame(_frame(gecko.group(1), gecko.group(2), gecko.group(3)), "javascript")
+            build.frame(frames.made(gecko.group(1), gecko.group(2), gecko.group(3)), "javascript")
         elif "[cause]" in row or "caused by" in row.lower()[:20] or not build.errors:
             _head(row, build)
 
@@ -343,7 +238,7 @@ def _csharp(rows: list[str], build: _Builder) -> None:
             build.errors.append(build.errors.pop(len(build.errors) - 1 - ends))
             build.cause_first = True
         elif frame and re.match(r"\s*(?:at|bei|à|в) ", row):
-            build.frame(_frame(frame.group(1), frame.group(2) or "", frame.group(3)), "csharp")
+            build.frame(frames.made(frame.group(1), frame.group(2) or "", frame.group(3)), "csharp")
         elif row.strip() and not row.lstrip().startswith("--- End"):
             for part in re.split(r"(?=--->)", row):
                 _head(part.strip(), build)
@@ -360,7 +255,7 @@ def _go(rows: list[str], build: _Builder) -> None:
             build.place(place.group(1), place.group(2))
         elif _GO.match(row) and not row.startswith(("goroutine ", "exit ")):
             name = re.sub(r"^created by |(?: in goroutine \d+)$|\((?:0x|\{|\.\.\.|\)|[^*)]*,)[^()]*\)?$|\(\)$", "", row)
-            build.frame(_frame(name, "", None), "go")
+            build.frame(frames.made(name, "", None), "go")
 
 
 def _native(rows: list[str], build: _Builder) -> None:
@@ -375,9 +270,7 @@ def _native(rows: list[str], build: _Builder) -> None:
         elif frame:
             if re.match(r"\s*#0\b", row) and build.errors and build.errors[-1][2]:
                 break  # the stacks of allocation and release say where the memory came from, not what failed
-            build.frame(
-                _frame(re.sub(r" \(.*?=.*\)$| \(\)$", "", frame.group(1)), frame.group(2) or frame.group(4) or "", frame.group(3)), "native"
-            )
+            build.frame(frames.made(_ARGUMENTS.sub("", frame.group(1)), frame.group(2) or frame.group(4) or "", frame.group(3)), "native")
 
 
 def _rust(rows: list[str], build: _Builder) -> None:
@@ -388,7 +281,7 @@ def _rust(rows: list[str], build: _Builder) -> None:
         elif place:
             build.place(place.group(1), place.group(2))
         elif frame:
-            build.frame(_frame(frame.group(1)), "rust")
+            build.frame(frames.made(frame.group(1)), "rust")
 
 
 def _ruby(rows: list[str], build: _Builder) -> None:
@@ -398,7 +291,7 @@ def _ruby(rows: list[str], build: _Builder) -> None:
             said = re.match(r"(.*?)\s*\(([\w:]+)\)\s*$", frame.group(4) or "")
             if said and not build.errors:
                 build.error(said.group(2), said.group(1))
-            build.frame(_frame(frame.group(3), frame.group(1), frame.group(2)), "ruby")
+            build.frame(frames.made(frame.group(3), frame.group(1), frame.group(2)), "ruby")
         elif not build.errors:
             _head(row, build)
 
@@ -408,18 +301,33 @@ def _php(rows: list[str], build: _Builder) -> None:
     for row in rows:
         frame = _PHP.match(row)
         if frame:
-            build.frame(_frame(re.sub(r"->", "::", frame.group(3)), frame.group(1) or "", frame.group(2)), "php")
+            build.frame(frames.made(re.sub(r"->", "::", frame.group(3)), frame.group(1) or "", frame.group(2)), "php")
         elif row.startswith("Next ") or not build.errors:
             _head(row, build)
 
 
 _SIGNS: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...] = (
-    ("python", (_PYTHON,)), ("php", (_PHP,)), ("native", (_NATIVE,)), ("rust", (_RUST_PLACE, re.compile(r"^\s+\d+:\s+(?:0x[0-9a-f]+ - )?[<\w].*::"))),
-    ("ruby", (_RUBY,)), ("go", (_GO_PLACE,)), ("java", (_JAVA,)), ("javascript", (_JS, _GECKO)), ("csharp", (re.compile(r"^\s*(?:at|bei|à|в) [\w.<>`\[\],+|]+\(.*\)(?: in .+:line \d+)?\s*$"),)),
-)  # fmt: skip
+    ("python", (_PYTHON,)),
+    ("php", (_PHP,)),
+    ("native", (_NATIVE,)),
+    ("rust", (_RUST_PLACE, re.compile(r"^\s+\d+:\s+(?:0x[0-9a-f]+ - )?[<\w].*::"))),
+    ("ruby", (_RUBY,)),
+    ("go", (_GO_PLACE,)),
+    ("java", (_JAVA,)),
+    ("javascript", (_JS, _GECKO)),
+    ("csharp", (re.compile(r"^\s*(?:at|bei|à|в) [\w.<>`\[\],+|]+\(.*\)(?: in .+:line \d+)?\s*$"),)),
+)
 _READERS: dict[str, Callable[[list[str], _Builder], None]] = {
-    "python": _python, "php": _php, "native": _native, "rust": _rust, "ruby": _ruby, "go": _go, "java": _java, "javascript": _javascript, "csharp": _csharp,
-}  # fmt: skip
+    "python": _python,
+    "php": _php,
+    "native": _native,
+    "rust": _rust,
+    "ruby": _ruby,
+    "go": _go,
+    "java": _java,
+    "javascript": _javascript,
+    "csharp": _csharp,
+}
 
 
 def is_header(row: str) -> bool:
