@@ -8,13 +8,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,11 +20,10 @@ from everfix.errors import ConfigurationError
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-STATIC, DIST = HERE / "static", HERE / "static" / "dist"
+DIST = HERE / "static" / "dist"
 MODULES = ROOT / "node_modules"
 NODE_LEAST = 22
 INPUTS = (ROOT / "package.json", ROOT / "package-lock.json", HERE / "build.mjs", *sorted((HERE / "client").glob("*")))
-MISSING = "the scripts and fonts of the pages are not built: run `make assets` (python -m everfix.web.assets), then start again"
 
 
 def main() -> int:
@@ -83,29 +80,6 @@ def _node() -> tuple[str, list[str]]:
     node = home / "node.exe" if os.name == "nt" else home / "bin" / "node"
     modules = home / "node_modules" if os.name == "nt" else home / "lib" / "node_modules"
     return str(node), [str(node), str(modules / "npm" / "bin" / "npm-cli.js")]
-
-
-@lru_cache(maxsize=1)
-def built() -> dict[str, str]:
-    """Return the bundle's files by their plain names ("app.js" → "dist/app-7VUQGGFD.js"); empty where it was not built."""
-    manifest = DIST / "manifest.json"
-    if not manifest.exists():
-        return {}
-    names: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
-    return {name: f"dist/{file}" for name, file in names.items()}
-
-
-@lru_cache(maxsize=32)
-def version(name: str) -> str:
-    """Return a short hash of a static file of our own, so that a browser may keep it for good."""
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
-
-
-def url(name: str) -> str:
-    """Return where a page finds a static file, by its plain name; "" for a part of the bundle that was not built."""
-    if name in ("app.js", "charts.js", "fonts.css"):
-        return f"/static/{built()[name]}" if name in built() else ""
-    return f"/static/{name}?v={version(name)}"
 
 
 if __name__ == "__main__":

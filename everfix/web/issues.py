@@ -20,7 +20,7 @@ from everfix.metrics import periods, query
 from everfix.web import session, shell, shown
 
 router = APIRouter(include_in_schema=False)
-DAYS, LISTED, ALIKE = 90, 100, 5
+DAYS, LISTED, ALIKE = 90, 50, 5
 Json = dict[str, Any]
 
 

@@ -25,7 +25,7 @@ from everfix.web import session, shell, shown
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
-LISTED, MEMBERS, WEEKS = 100, 20, 26
+LISTED, MEMBERS, WEEKS = 50, 15, 26
 Json = dict[str, Any]
 
 
@@ -60,7 +60,7 @@ def one(visit: session.sees(Scope.PATTERNS_READ), pattern_id: str) -> Response: 
         why=_why(pattern.why),
         frequency=_frequency(visit.db, reader, period, pattern.id),
         quiet=reader.moment(last) if as_of != now else "",
-        members=shown.table(reader, members, keep=("occurred_at", "title", "severity", "status", "service", "rule")),
+        members=shown.table(reader, members, keep=("title", "severity", "status", "service", "rule", "occurred_at")),
         prediction=_prediction(reader, predictions.newest(visit.db, pattern.id)),
         record=_record(visit.db, pattern.id),
         fixes=_fixes(visit, reader, pattern.id),

@@ -17,7 +17,7 @@ import everfix
 from everfix.core import ids
 from everfix.errors import EverfixError, Unauthorized
 from everfix.identity.principals import Scope
-from everfix.web import assets
+from everfix.web import files
 from everfix.web.session import Visit
 
 HOME = "/dashboard"
@@ -40,7 +40,7 @@ NAVIGATION = (
 def environment() -> Environment:
     """Return the templates; everything is escaped, and a name that is missing is an error."""
     made = Environment(loader=PackageLoader("everfix.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.globals.update(asset=assets.url, built=lambda: bool(assets.built()), version=everfix.__version__, missing_assets=assets.MISSING)
+    made.globals.update(asset=files.url, built=lambda: bool(files.built()), version=everfix.__version__, missing_assets=files.MISSING)
     made.filters.update(json=embedded)
     return made
 

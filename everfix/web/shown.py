@@ -120,6 +120,8 @@ def _cell(reader: Reader, column: Column, value: Cell) -> Json:
 def _class(column: Column) -> str:
     if cells.right(column):
         return "number"
+    if column.unit in (Unit.DATE, Unit.DATETIME):
+        return "date"
     return "wide" if column.wide else "text"
 
 

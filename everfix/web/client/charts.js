@@ -27,7 +27,10 @@ async function draw(figure) {
   views.get(figure)?.finalize();
   const width = Math.floor(place.clientWidth);
   if (width < 40) return;
-  const vega = compile({ ...spec, width }).spec;
+  const font = getComputedStyle(document.body).fontFamily;
+  await document.fonts.load(`11px ${font}`);
+  const config = { ...spec.config, font, text: { ...spec.config.text, font } };
+  const vega = compile({ ...spec, width, config }).spec;
   const view = new View(parse(vega, null, { ast: true }), {
     renderer: "svg",
     expr: expressionInterpreter,
