@@ -21,7 +21,7 @@ Json = dict[str, Any]
 FORMS = forms.FORMS
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VERSION = "6.4"  # of Vega-Lite, bundled with vl-convert-python
-BAR, SLIM, BARS_FRAME = 22, 15, 14  # pixels: a bar with its gap, one of several under one name; what stands around the bars
+BAR, SLIM, BARS_FRAME = 22, 16, 14  # pixels: a bar with its gap, one of several under one name; what stands around the bars
 CONTAINER = 440  # pixels a chart is laid out for where the page decides its width
 
 

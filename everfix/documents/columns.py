@@ -33,6 +33,7 @@ LONG = 62  # characters: what a column of longer texts asks for
 CELL = 700  # characters of one cell on paper; a longer text ends with "…", whole in CSV, XLSX and JSON
 WORD = re.compile(r"\S{18,}")
 SEAM = re.compile(r"(?<=[\w)\]])([._/:=,]+)(?=[\w(\[<])|(?<=[a-z])(?=[A-Z])")  # where a path, a name or an address may break
+UNIT = re.compile(r"(?<=\d) (?=(?:%|(?:d|h|min|s|days?)\b))")  # between a number and its unit no line ends
 CHUNK = re.compile(r"([^\u200b]{10})(?=[^\u200b])")
 LUMP = re.compile(r"[^\u200b]{25,}")
 
@@ -47,7 +48,8 @@ class Want:
 
 @lru_cache(maxsize=4096)
 def upright(text: str) -> str:
-    """Let words of 18 characters and more break: a zero-width space at their seams, else after every ten characters."""
+    """Let words of 18 characters and more break: a zero-width space at their seams, else after every ten; keep numbers with their units."""
+    text = UNIT.sub("\u00a0", text)
     return WORD.sub(lambda match: LUMP.sub(lambda lump: CHUNK.sub("\\1\u200b", lump[0]), SEAM.sub("\\1\u200b", match[0])), text)
 
 
@@ -116,10 +118,12 @@ def _heading(title: str, size: float) -> float:
 def _filled(columns: tuple[Column, ...], wants: list[Want], room: float) -> list[float]:
     """Share the room that is left: first by what each column still asks for, then among the wide columns, the texts, or all."""
     left = max(0.0, room - sum(want.least for want in wants))
-    asked = [want.full - want.least for want in wants]
-    share = min(1.0, left / sum(asked)) if sum(asked) > 0 else 0.0
-    widths = [want.least + extra * share for want, extra in zip(wants, asked, strict=True)]
-    left = max(0.0, room - sum(widths))
+    widths = [want.least for want in wants]
+    for bars in (False, True):  # words come first: a bar says as much when it is short
+        asked = [want.full - want.least if column.bar is bars else 0.0 for want, column in zip(wants, columns, strict=True)]
+        share = min(1.0, left / sum(asked)) if sum(asked) > 0 else 0.0
+        widths = [width + extra * share for width, extra in zip(widths, asked, strict=True)]
+        left = max(0.0, room - sum(widths))
     takers = [column.wide for column in columns]
     if not any(takers):
         takers = [column.unit is Unit.TEXT for column in columns]

@@ -21,7 +21,7 @@ MAX_BARS = 40
 TICKS = 4  # about as many lines an axis has
 LABEL = 11.0  # pixels: the size of what stands at an axis
 NAMES = 0.38  # of a bar chart's width that the names of its bars may take
-SEVERITIES = (("p1", "p2", "p3", "p4"), ("critical", "high", "medium", "low"))  # take the colours of risk
+SEVERITIES = (("p1", "p2", "p3", "p4"), ("critical", "high", "medium", "low"))  # have colours of their own
 
 # ---- the parts that the forms are made of
 
@@ -63,7 +63,7 @@ def _colour(chart: Chart, records: Records, colours: Palette) -> Json:
     names = list(dict.fromkeys(str(record["s"]) for record in records))
     ranged = [colours.series[place % len(colours.series)] for place in range(len(names))]
     if tuple(name.lower() for name in names) in SEVERITIES:
-        ranged = [colours.bad, *reversed(colours.risk[:3])]
+        ranged = list(colours.severity)
     return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {}}
 
 
@@ -206,7 +206,8 @@ def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, w
     if not stacked:
         named = {"y": y, "x": x, "text": {"field": "ys"}, **beside}
         outward = {"align": {"expr": "datum.y < 0 ? 'right' : 'left'"}, "dx": {"expr": "datum.y < 0 ? -5 : 5"}}
-        layers.append({"mark": {"type": "text", **outward, "color": colours.ink}, "encoding": named})
+        size = LABEL - 1 if beside else LABEL
+        layers.append({"mark": {"type": "text", **outward, "color": colours.ink, "fontSize": size}, "encoding": named})
     return {"layer": layers}
 
 

@@ -36,6 +36,7 @@ class Palette:
     warn: str
     series: tuple[str, ...]
     risk: tuple[str, str, str, str]  # green, amber, red, dark red
+    severity: tuple[str, str, str, str]  # from the worst to the mildest, also darker to lighter
 
 
 @lru_cache(maxsize=256)
@@ -47,9 +48,9 @@ def of(brand: str, theme: Theme = "light") -> Palette:
     series = tuple(readable(colour, paper, "#ffffff" if dark else "#000000", least=2.2) for colour in _apart(accent))
     if dark:
         return Palette(paper, "#e8edf2", "#9fadba", "#36424d", "#222c35", accent, "#4cc38a", "#ff8f7a", "#f2b84b", series,
-                       ("#2f6b4f", "#8a6a1f", "#9c4636", "#6e1f26"))  # fmt: skip
+                       ("#2f6b4f", "#8a6a1f", "#9c4636", "#6e1f26"), ("#ff8f7a", "#e8a05c", "#cdb659", "#7b8a98"))  # fmt: skip
     return Palette(paper, "#17212b", "#5a6875", "#cfd6dd", "#e9edf1", accent, "#0a7a4b", "#b83227", "#9a5b00", series,
-                   ("#bfe3cd", "#fbe2a6", "#f1a894", "#b5483f"))  # fmt: skip
+                   ("#bfe3cd", "#fbe2a6", "#f1a894", "#b5483f"), ("#b83227", "#e0803a", "#e6bb45", "#93a1ae"))  # fmt: skip
 
 
 def readable(colour: str, paper: str, toward: str, *, least: float) -> str:

@@ -175,7 +175,8 @@ def _roles(light: Palette) -> dict[str, str]:
     names = {colour: f"r{place}" for place, colour in enumerate(light.risk)} | {
         colour: f"s{place}" for place, colour in enumerate(light.series)
     }
-    plain = {getattr(light, field.name): field.name for field in fields(light) if field.name not in ("series", "risk")}
+    names |= {colour: f"v{place}" for place, colour in enumerate(light.severity)}
+    plain = {getattr(light, field.name): field.name for field in fields(light) if isinstance(getattr(light, field.name), str)}
     return names | plain
 
 

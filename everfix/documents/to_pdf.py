@@ -17,7 +17,8 @@ Json = dict[str, Any]
 HALF, MIDDLE, FULL = 400, 520, 830  # pixels a chart is drawn at, beside another one or alone
 ACROSS = 4  # figure cards in a row
 LONG = 12  # from this many pages on there is a table of contents
-LOW = 0.84  # of the natural height of a chart, for those whose shape does not depend on it
+FLAT = 0.84  # of the natural height of a chart, for those whose shape does not depend on it
+LOW = 0.76  # of its height on paper, for a chart that must fit the rest of a page
 UNKNOWN = re.compile(r'the text `("(?:[^"\\]|\\.)*")` could not be displayed')
 MISSING = "□"
 # Scripts that Typst sets well in a chart's SVG. Others (Arabic, Devanagari, joined emoji …) it cannot mark for screen readers there
@@ -38,7 +39,7 @@ def render(document: Document) -> bytes:
     try:
         for _ in range(TRIES):
             try:
-                return _typeset(data)
+                return _typeset(_fitted(document, data))
             except _typst().TypstError as error:
                 missing = _missing(f"{error.message}\n{error.diagnostic}")
                 if not missing:
@@ -47,6 +48,20 @@ def render(document: Document) -> bytes:
     finally:
         _forget()
     raise ValueError(f"the report has characters that no installed font can show, after {TRIES} attempts to replace them")
+
+
+def _fitted(document: Document, data: Json) -> Json:
+    """Return the report with those charts drawn lower that the typesetter had to set lower to fit a page."""
+    if not any(block.get("flexible") for section in data["sections"] for block in section["blocks"]):
+        return data
+    found = json.loads(_typst().query(_template(), "<low>", field="value", font_paths=_fonts(), ignore_system_fonts=True, **_inputs(data)))
+    charts_of = {(section.id, block.key): block for section in document.sections for block in section.blocks if isinstance(block, Chart)}
+    for section in data["sections"]:
+        for block in section["blocks"]:
+            for shown in block["charts"] if block["kind"] == "charts" and block["id"] in found else ():
+                if shown["svg"] and not shown["low"]:
+                    shown["low"] = _drawn(document, charts_of[tuple(shown["of"])], shown["width"], int(shown["height"] * LOW))
+    return data
 
 
 def _without(data: Json, missing: set[str]) -> Json:
@@ -62,14 +77,18 @@ def _forget() -> None:
 
 
 def _typeset(data: Json) -> bytes:
-    text = json.dumps(data)
-    text = f'{{"marked": {json.dumps(MARK in text)}, {text[1:]}'
     made = _typst().compile(
-        _template(), font_paths=_fonts(), ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"],
-        sys_inputs={"report": text}, timestamp=data["timestamp"], root=str(files("everfix.documents")),
+        _template(), font_paths=_fonts(), ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"], timestamp=data["timestamp"],
+        **_inputs(data),
     )  # fmt: skip
     assert isinstance(made, bytes)  # noqa: S101 - without an output path Typst returns the file
     return made
+
+
+def _inputs(data: Json) -> Json:
+    text = json.dumps(data)
+    text = f'{{"marked": {json.dumps(MARK in text)}, {text[1:]}'
+    return {"sys_inputs": {"report": text}, "root": str(files("everfix.documents"))}
 
 
 def _typst() -> Any:  # noqa: ANN401 - a module
@@ -138,6 +157,7 @@ def _report(document: Document) -> Json:
         "takeaways": [upright(words.printable(text)) for text in (story.key_takeaways if story else ())],
         "story-note": upright(words.printable(story.note)) if story else "",
         "contents": LONG,
+        "low": LOW,
         "sections": [_section(document, section) for section in document.sections],
         "end": _end(document),
         "colours": _colours(document.brand.colour),
@@ -184,10 +204,14 @@ def _section(document: Document, section: Section) -> Json:
         if isinstance(block, Chart):
             waiting.append(block)
             continue
-        blocks += _charts(document, waiting)
+        blocks += _charts(document, section, waiting)
         waiting = []
         blocks.append(_block(document, block))
-    blocks += _charts(document, waiting)
+    blocks += _charts(document, section, waiting)
+    landscape = any(made["kind"] == "table" and made["landscape"] for made in blocks)
+    for place, made in enumerate(blocks):
+        if made["kind"] == "charts":
+            made |= {"id": f"{section.id}-{place}", "first": place == 0 and not story, "flexible": not landscape}
     title = cells.heading(section.title, "Section")
     for made in blocks:  # a block that is called like its section does not say so twice
         made["title"] = "" if made.get("title") == upright(title) else made.get("title", "")
@@ -198,7 +222,7 @@ def _section(document: Document, section: Section) -> Json:
         "lead": blocks[:figures],
         "blocks": blocks[figures:],
         "empty": not blocks and not story,
-        "landscape": any(block["kind"] == "table" and block["landscape"] for block in blocks),
+        "landscape": landscape,
     }
 
 
@@ -235,38 +259,35 @@ def _card(document: Document, figure: Figure) -> Json:
     }
 
 
-def _charts(document: Document, block: list[Chart]) -> list[Json]:
+def _charts(document: Document, section: Section, block: list[Chart]) -> list[Json]:
     """Set charts in pairs; an odd one gets the whole width."""
     pairs = [block[n : n + 2] for n in range(0, len(block), 2)]
-    return [{"kind": "charts", "charts": [_chart(document, chart, pair) for chart in pair]} for pair in pairs]
+    return [{"kind": "charts", "charts": [_chart(document, section, chart, pair) for chart in pair]} for pair in pairs]
 
 
-def _chart(document: Document, chart: Chart, pair: list[Chart]) -> Json:
+def _chart(document: Document, section: Section, chart: Chart, pair: list[Chart]) -> Json:
     wide = len(pair) == 1
+    width = HALF if not wide else MIDDLE if chart.form == "matrix" else FULL
     shown: Json = {
-        "title": upright(words.short(cells.title(chart), 120)),
-        "alt": cells.heading(chart.alt, "Chart", 2000),
-        "wide": wide,
-        "svg": "",
-        "png": [],
-        "empty": "",
-        "key": [],
+        "title": upright(words.short(cells.title(chart), 120)), "alt": cells.heading(chart.alt, "Chart", 2000), "of": [section.id, chart.key],
+        "wide": wide, "width": width, "height": max(map(_tall, pair)), "svg": "", "low": "", "png": [], "empty": "", "key": [],
         "note": upright(words.printable(chart.table.note)),
-    }
+    }  # fmt: skip
     if not chart.table.rows:
         return shown | {"empty": upright(words.printable(chart.table.empty))}
-    width = HALF if not wide else MIDDLE if chart.form == "matrix" else FULL
-    zone, brand = document.period.timezone, document.brand.colour
-    drawn = charts.svg(chart, width=width, height=max(map(_tall, pair)), currency=document.currency, timezone=zone, brand=brand)
-    if PLAIN_SCRIPTS.fullmatch(drawn):
-        picture: Json = {"svg": drawn, "png": []}
-    else:
-        picture = {"svg": "", "png": list(charts.png(drawn))}
+    drawn = _drawn(document, chart, width, shown["height"])
+    picture: Json = {"svg": drawn} if PLAIN_SCRIPTS.fullmatch(drawn) else {"png": list(charts.png(drawn))}
     return shown | picture | {"key": [upright(words.short(name, 60)) for name in matrix.key(chart)]}
 
 
+def _drawn(document: Document, chart: Chart, width: int, height: int) -> str:
+    return charts.svg(
+        chart, width=width, height=height, currency=document.currency, timezone=document.period.timezone, brand=document.brand.colour
+    )
+
+
 def _tall(chart: Chart) -> int:
-    return charts.tall(chart) if chart.form in ("bar", "matrix") else round(charts.tall(chart) * LOW)
+    return charts.tall(chart) if chart.form in ("bar", "matrix") else round(charts.tall(chart) * FLAT)
 
 
 def _table(document: Document, table: Table) -> Json:
