@@ -84,10 +84,11 @@ class Candidate:
     origin: str
 
 
-def words(text: str) -> set[str]:
+@functools.lru_cache(maxsize=8192)
+def words(text: str) -> frozenset[str]:
     """Words of three letters or more and HTTP errors, split at the borders of camel case."""
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
-    return set(WORD.findall(split.lower()))
+    return frozenset(WORD.findall(split.lower()))
 
 
 def causes_of(facts: PatternFacts) -> list[tuple[str, float, str]]:
