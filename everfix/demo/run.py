@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from everfix import documents
-from everfix.core import jobs
+from everfix.core import clock, jobs
 from everfix.core.db import Database
 from everfix.demo import simulate, truth, walk
 from everfix.errors import Unavailable
@@ -93,22 +94,22 @@ def _change(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own(database: Database, here: UUID, paths: Sequence[Path], mapping: Mapping[str, str] | str | None, progress: Progress) -> Outcome:
-    """Take failures from files through the loop, week by week of their own time; raises UnreadableFileError."""
+    """Take failures from files through the loop; raises UnreadableFileError.
+
+    An empty workspace takes them week by week of their own time, so that it starts with a track record; one that has failures
+    already takes them as of now, like any that come in late.
+    """
     began = time.monotonic()
     records, rejects = read(paths, mapping)
-    dated = [record for record in records if record.get("source_created_at")]
-    walked = walk.walk(
-        database,
-        here,
-        principals.system(here),
-        dated,
-        progress=lambda done, total: progress("taking your failures through the loop", done, total),
-    )
-    undated = [record for record in records if not record.get("source_created_at")]
-    if undated:
-        walk._take(database, here, undated, 0, datetime.now().astimezone(), walked)  # noqa: SLF001 - the same door, without a time to walk by
+    by = principals.system(here)
+    told = functools.partial(progress, "taking your failures through the loop")
+    dated = [] if _issues(database, here) else [record for record in records if record.get("source_created_at")]
+    walked = walk.walk(database, here, by, dated, progress=told)
+    late = records if not dated else [record for record in records if not record.get("source_created_at")]
+    now = clock.now()
+    walk.take(database, here, late, now, walked, told)
     rejects += [("record", item.index, item.reason) for item in walked.rejected]
-    outcome = Outcome(here, walked.until or datetime.now().astimezone(), walked.accepted, rejects)
+    outcome = Outcome(here, walked.until or now, walked.accepted, rejects)
     with database.transaction(here) as db:
         outcome.counts = _counts(db)
         outcome.forecasts = truth.score_forecasts(_forecasts(db))

@@ -105,6 +105,18 @@ def _take(database: Database, workspace: UUID, records: Sequence[Record], offset
         walked.rejected += [events.Reject(offset + start + item.index, item.reason) for item in accepted.rejected]
 
 
+def take(
+    database: Database, workspace: UUID, records: Sequence[Record], now: datetime, walked: Walked, progress: Callable[[int, int], None]
+) -> None:
+    """Take records in as of `now`, and bring the loop up to then; nothing happens without records."""
+    for start in range(0, len(records), events.BATCH):
+        _take(database, workspace, records[start : start + events.BATCH], start, now, walked)
+        progress(min(start + events.BATCH, len(records)), len(records))
+    if records:
+        with database.transaction(workspace) as db:
+            loop.refresh(db, now)
+
+
 def _claim(db: Session, claim: Claim, by: Principal) -> int:
     query = select(Issue.pattern_id).where(Issue.source == claim.source, Issue.external_id == claim.external_id)
     pattern = db.execute(query).scalar_one_or_none()
