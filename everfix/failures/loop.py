@@ -25,6 +25,7 @@ NAME = "grouping"
 SCOPE = "workspace"  # a workspace is one scope, since one cause speaks through many tools
 TOGETHER = 2_000  # issues that one run takes, its own and those of jobs that wait: what is done once for each pattern is done less often
 EXACT = 0.95  # confidence of an exact match: two failures with one fingerprint
+SLACK = 2  # points by which an issue's risk may lag behind its pattern's until the next refresh
 FIRST = 0.5  # confidence of a pattern's first member
 
 
@@ -186,7 +187,7 @@ def predict(db: Session, batch: Batch) -> None:
     """Settle what has ended, predict the touched patterns anew, and set risk by the new probabilities."""
     predictions.resolve(db, batch.now)
     touched = sorted(batch.touched)
-    patterns.rate(db, touched, predictions.refresh(db, batch.now, touched))
+    patterns.rate(db, touched, predictions.refresh(db, batch.now, touched), slack=SLACK)
 
 
 def recommend(db: Session, batch: Batch) -> None:

@@ -136,16 +136,22 @@ def recount(db: Session, pattern_ids: Sequence[UUID]) -> None:
     if not pattern_ids:
         return
     given = {"ids": list(pattern_ids), "prior": PRIOR_MEMBERS, "failures": CONFIRMED_FAILURES, "days": CONFIRMED_DAYS}
-    db.execute(text("DELETE FROM pattern_hours WHERE pattern_id = ANY(:ids)"), given)
     db.execute(text(_HOURS), given)
     db.execute(text(_FIGURES), given)
-    db.execute(text(_MEMBERS), given | {"recurring": RECURRING})
 
 
+# Most hours of a long history stay as they are: only those that differ are written.
 _HOURS = """
-INSERT INTO pattern_hours (pattern_id, hour, failures, newest)
-SELECT pattern_id, date_trunc('hour', occurred_at), count(*), max(occurred_at)
-FROM issues WHERE pattern_id = ANY(:ids) GROUP BY 1, 2
+WITH found AS (
+    SELECT pattern_id, date_trunc('hour', occurred_at) AS hour, count(*) AS failures, max(occurred_at) AS newest
+    FROM issues WHERE pattern_id = ANY(:ids) GROUP BY 1, 2
+), gone AS (
+    DELETE FROM pattern_hours h WHERE h.pattern_id = ANY(:ids)
+    AND NOT EXISTS (SELECT FROM found f WHERE f.pattern_id = h.pattern_id AND f.hour = h.hour)
+)
+INSERT INTO pattern_hours AS h (pattern_id, hour, failures, newest) SELECT pattern_id, hour, failures, newest FROM found
+ON CONFLICT (workspace_id, pattern_id, hour) DO UPDATE SET failures = excluded.failures, newest = excluded.newest
+WHERE (h.failures, h.newest) IS DISTINCT FROM (excluded.failures, excluded.newest)
 """
 _FIGURES = """
 UPDATE patterns p SET
@@ -169,10 +175,6 @@ FROM (
         sum(coalesce((assignment->>'confidence')::float, 0.5)) AS certainty
     FROM issues WHERE pattern_id = ANY(:ids) GROUP BY pattern_id
 ) f WHERE p.id = f.pattern_id
-"""
-_MEMBERS = """
-UPDATE issues i SET status = 'in_loop', updated_at = now() FROM patterns p
-WHERE p.id = ANY(:ids) AND i.pattern_id = p.id AND i.status = 'open' AND p.issue_count >= :recurring
 """
 
 
@@ -207,8 +209,12 @@ FROM pattern_hours WHERE pattern_id = ANY(:ids) AND newest <= :now GROUP BY patt
 """
 
 
-def rate(db: Session, pattern_ids: Sequence[UUID], probabilities: dict[UUID, float]) -> None:
-    """Set the risk scores of these patterns from severity, frequency, probability of return and trend."""
+def rate(db: Session, pattern_ids: Sequence[UUID], probabilities: dict[UUID, float], *, slack: int = 0) -> None:
+    """Set the risk scores of these patterns from severity, frequency, probability of return and trend, and what follows for their issues.
+
+    An issue's score that is off by `slack` points or fewer stays until a call without slack: a pattern's risk moves a little with
+    every failure, and its issues may be many.
+    """
     if not pattern_ids:
         return
     now = clock.now()
@@ -229,16 +235,18 @@ def rate(db: Session, pattern_ids: Sequence[UUID], probabilities: dict[UUID, flo
         parts = risk.of_pattern(pattern.severity, last, before, probabilities.get(pattern.id, 0.0))
         pattern.risk_parts, pattern.risk_score = parts, risk.total(parts)
     db.flush()
-    db.execute(text(_ISSUE_RISK), {"ids": list(pattern_ids), "points": risk.SEVERITY_POINTS_JSON})
+    given = {"ids": list(pattern_ids), "points": risk.SEVERITY_POINTS_JSON, "slack": slack, "recurring": RECURRING}
+    db.execute(text(_ISSUE_RISK), given)
 
 
 _ISSUE_RISK = """
-UPDATE issues i SET risk_parts = f.parts, risk_score = f.score
+UPDATE issues i SET risk_parts = f.parts, risk_score = f.score,
+    status = CASE WHEN f.joins THEN 'in_loop' ELSE i.status END, updated_at = CASE WHEN f.joins THEN now() ELSE i.updated_at END
 FROM (
     SELECT m.id, jsonb_build_object('severity', s.points, 'pattern', round(p.risk_score * 0.6)) AS parts,
-        least(100, s.points + round(p.risk_score * 0.6))::int AS score
+        least(100, s.points + round(p.risk_score * 0.6))::int AS score, m.status = 'open' AND p.issue_count >= :recurring AS joins
     FROM issues m JOIN patterns p ON p.id = m.pattern_id
     CROSS JOIN LATERAL (SELECT (cast(:points AS jsonb)->>m.severity)::int AS points) s
     WHERE m.pattern_id = ANY(:ids) AND m.status <> 'closed'
-) f WHERE i.id = f.id AND i.risk_score IS DISTINCT FROM f.score
+) f WHERE i.id = f.id AND (f.joins OR abs(i.risk_score - f.score) > :slack)
 """
