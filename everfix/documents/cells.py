@@ -15,6 +15,7 @@ SEEN = re.compile(
     r"[^\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
 LINK = re.compile(r"https?://[^\s<>\"'`\\\x00-\x20]+", re.IGNORECASE)
+UNIT = re.compile(r"(?<=\d) (?=(?:%|(?:d|h|min|s|days?)\b))")
 TONES: dict[str, Tone] = {"better": "good", "worse": "bad"}
 
 
@@ -97,6 +98,11 @@ def extent(table: Table) -> str:
 def paragraphs(text: str) -> list[str]:
     """Return the paragraphs of a text: what blank lines or line ends separate, printable."""
     return [part for part in (line.strip() for line in words.printable(text).split("\n")) if part]
+
+
+def held(text: str) -> str:
+    """Return a text in which no line can end between a number and its unit."""
+    return UNIT.sub("\u00a0", text)
 
 
 def period(document: Document) -> str:

@@ -33,7 +33,6 @@ LONG = 62  # characters: what a column of longer texts asks for
 CELL = 700  # characters of one cell on paper; a longer text ends with "…", whole in CSV, XLSX and JSON
 WORD = re.compile(r"\S{18,}")
 SEAM = re.compile(r"(?<=[\w)\]])([._/:=,]+)(?=[\w(\[<])|(?<=[a-z])(?=[A-Z])")  # where a path, a name or an address may break
-UNIT = re.compile(r"(?<=\d) (?=(?:%|(?:d|h|min|s|days?)\b))")  # between a number and its unit no line ends
 CHUNK = re.compile(r"([^\u200b]{10})(?=[^\u200b])")
 LUMP = re.compile(r"[^\u200b]{25,}")
 
@@ -49,7 +48,7 @@ class Want:
 @lru_cache(maxsize=4096)
 def upright(text: str) -> str:
     """Let words of 18 characters and more break: a zero-width space at their seams, else after every ten; keep numbers with their units."""
-    text = UNIT.sub("\u00a0", text)
+    text = cells.held(text)
     return WORD.sub(lambda match: LUMP.sub(lambda lump: CHUNK.sub("\\1\u200b", lump[0]), SEAM.sub("\\1\u200b", match[0])), text)
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from everfix.documents import cells, charts, fonts, logo, matrix, palette
 from everfix.documents import format as words
+from everfix.documents.columns import upright
 from everfix.documents.model import Cell, Chart, Column, Document, Figure, Figures, Section, Table, Text, Unit
 from everfix.documents.palette import Palette
 
@@ -22,7 +23,6 @@ WIDEST = 1.6  # times its natural height that a lone chart may grow
 DATA = 400  # rows of the data shown under a chart; longer ones say so
 CELL = 4_000  # characters
 SHORT = 14  # characters up to which a text does not break
-LONG = re.compile(r"(\S{25,})")
 COLOUR = re.compile(r'"(#[0-9a-f]{6})"')
 GROUND = re.compile(r'^<svg [^>]*?width="(\d+)" height="(\d+)"[^>]*>')
 
@@ -51,6 +51,7 @@ def _page(document: Document) -> Json:
         for part in (document.template and f"template {document.template}", document.code_version and f"Everfix {document.code_version}")
         if part
     )
+    sections = [_section(document, section) for section in document.sections]
     return {
         "title": cells.heading(document.title, "Report"),
         "subtitle": words.short(words.printable(document.subtitle), 300),
@@ -64,10 +65,11 @@ def _page(document: Document) -> Json:
             ("Made", cells.generated(document)),
         ),
         "notices": [words.printable(text) for text in document.notices],
-        "summary": [part for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
-        "takeaways": [words.printable(text) for text in (story.key_takeaways if story else ())],
+        "summary": [cells.held(part) for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
+        "takeaways": [cells.held(words.printable(text)) for text in (story.key_takeaways if story else ())],
         "story_note": words.printable(story.note) if story else "",
-        "sections": [_section(document, section) for section in document.sections],
+        "sections": sections,
+        "opening": 1 if sections and sections[0]["lead"] else 0,  # figures that open the report come before its contents
         "link": cells.link(document.link),
         "made": cells.generated(document),
         "origin": words.short(words.printable(origin), 200),
@@ -96,7 +98,13 @@ def _section(document: Document, section: Section) -> Json:
             made["charts"] = [
                 _chart(document, section, chart, alone=place == last and place % 2 == 0) for place, chart in enumerate(made["charts"])
             ]
-    return {"id": f"s-{section.id}", "title": cells.heading(section.title, "Section"), "story": cells.paragraphs(story), "blocks": blocks}
+    title = cells.heading(section.title, "Section")
+    for made in blocks:  # a block that is called like its section says so to screen readers only
+        made["same"] = made.get("title") == title
+    return {
+        "id": f"s-{section.id}", "title": title, "story": list(map(cells.held, cells.paragraphs(story))), "blocks": blocks,
+        "lead": next((place for place, made in enumerate(blocks) if made["kind"] != "figures"), len(blocks)),
+    }  # fmt: skip
 
 
 def _words(block: Text) -> Json:
@@ -183,6 +191,7 @@ def _roles(light: Palette) -> dict[str, str]:
 def _table(document: Document, table: Table) -> Json:
     shares, tones, classes = cells.shares(table), cells.tones(table), _classes(table)
     links = [cells.link(address) for address in table.links]
+    longest = {place: max(len(cells.show(document, row[place], table.columns[place].unit)) for row in table.rows) for place in shares if table.rows}
     rows = []
     for number, row in enumerate(table.rows):
         made = []
@@ -191,11 +200,12 @@ def _table(document: Document, table: Table) -> Json:
             if place == 0 and links and links[number]:
                 text = Markup('<a href="{}" rel="noopener noreferrer" target="_blank">{}</a>').format(links[number], text)
             if place in shares:
-                text = Markup('<span class="bar"><i style="width:{:.0f}%"></i></span>{}').format(shares[place][number] * 100, text)
+                bar = Markup('<span class="bar"><i style="width:{:.0f}%"></i></span><span class="of" style="min-width:{}ch">{}</span>')
+                text = bar.format(shares[place][number] * 100, longest[place], text)
             made.append(_cell(text, column, classes[place], tones[place][number] if place in tones else "plain", first=place == 0))
         rows.append(made)
     return {
-        "title": cells.title(table), "note": words.printable(table.note), "bare": False, "extent": cells.extent(table), "rows": rows,
+        "title": cells.title(table), "note": words.printable(table.note), "bare": False, "same": False, "extent": cells.extent(table), "rows": rows,
         "empty": "" if table.rows else words.printable(table.empty),
         "columns": [{"title": words.printable(column.title), "class": name} for column, name in zip(table.columns, classes, strict=True)],
     }  # fmt: skip
@@ -203,10 +213,7 @@ def _table(document: Document, table: Table) -> Json:
 
 def _breakable(text: str) -> Markup:
     """Escape a text and let its long words break in a cell, without adding anything that copying would pick up."""
-    parts = LONG.split(text)
-    return Markup("").join(
-        Markup("<wbr>").join(part[n : n + 12] for n in range(0, len(part), 12)) if place % 2 else part for place, part in enumerate(parts)
-    )
+    return Markup("<wbr>").join(upright(text).split("\u200b"))
 
 
 def _cell(text: Markup, column: Column, name: str, tone: str, *, first: bool) -> Markup:
