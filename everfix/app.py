@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -79,7 +80,9 @@ class Envelope:
         scope.setdefault("state", {})["trace_id"] = trace
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.most:
-            await _error(TooLarge(f"the request body has {int(length)} bytes; at most {self.most} are read"), trace)(scope, receive, _stamped(send, trace))
+            await self._swallow(receive)
+            problem = TooLarge(f"the request body has {int(length)} bytes; at most {self.most} are read")
+            await _error(problem, trace)(scope, receive, _stamped(send, trace))
             return
         await self.app(scope, self._bounded(receive), _stamped(send, trace))
 
@@ -91,10 +94,21 @@ class Envelope:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self.most:
+                if message.get("more_body"):
+                    await self._swallow(receive)
                 raise HTTPException(413, f"the request body has more than {self.most} bytes")  # the one kind that FastAPI lets through here
             return message
 
         return bounded
+
+    async def _swallow(self, receive: Receive) -> None:
+        """Read on for as many bytes again and keep nothing: an answer in mid-sending would reach most clients as a broken connection."""
+        left = self.most
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
 
 
 def _stamped(send: Send, trace: str) -> Send:
@@ -132,7 +146,7 @@ async def _answer(request: Request, problem: Exception) -> Response:
     """Turn any failure into the envelope, or into a page; what we did not foresee is logged in full and answered without its details."""
     trace = request.state.trace_id
     known = translate(problem)
-    if known.status >= 500:  # noqa: PLR2004 - server errors
+    if known.status >= 500:
         log.error("request failed", trace_id=trace, path=request.url.path, error=jobs.describe(problem), exc_info=problem)
     return web.problem(request, known) if web.answers(request) else _error(known, trace)
 
@@ -146,10 +160,16 @@ def translate(problem: Exception) -> EverfixError:
             return _validation(problem)
         case HTTPException():
             return _http(problem)
-        case DBAPIError() if problem.connection_invalidated:
+        case DBAPIError() if problem.connection_invalidated or away(problem):
             return Unavailable("the database does not answer; try again")
         case _:
             return EverfixError("something went wrong here; the trace id finds it in the log")
+
+
+def away(problem: DBAPIError) -> bool:
+    """Tell whether the database was out of reach: no SQLSTATE where it did not answer, class 08 or 57P where it comes or goes."""
+    cause = problem.orig
+    return isinstance(cause, psycopg.OperationalError) and (cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P")))
 
 
 def _validation(problem: RequestValidationError) -> EverfixError:
@@ -167,7 +187,7 @@ def _validation(problem: RequestValidationError) -> EverfixError:
 
 
 def _http(problem: HTTPException) -> EverfixError:
-    made = Malformed(str(problem.detail)) if problem.status_code < 500 else EverfixError(str(problem.detail))  # noqa: PLR2004
+    made = Malformed(str(problem.detail)) if problem.status_code < 500 else EverfixError(str(problem.detail))
     names = {404: "not_found", 405: "method_not_allowed", 413: TooLarge.code, 415: "unsupported_media_type"}
     kind = type("Http", (type(made),), {"code": names.get(problem.status_code, made.code), "status": problem.status_code})
     return kind(str(problem.detail))  # type: ignore[no-any-return]

@@ -55,7 +55,7 @@ def run(installation: Installation, *, ready: Callable[[str], None]) -> None:
 async def _main(installation: Installation, ready: Callable[[str], None]) -> None:
     settings = installation.settings
     app = create_app(installation)
-    server = Server(app, settings.host, settings.port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
+    server = Server(app, settings.host, settings.port, interface=Interfaces.ASGI, log_level=LogLevels.error)
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
@@ -84,7 +84,7 @@ async def _announce(settings: Settings, ready: Callable[[str], None]) -> None:
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address
-            return bool(answer.status == 200)  # noqa: PLR2004
+            return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
 

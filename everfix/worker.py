@@ -78,8 +78,10 @@ def _register(queue: PgQueuer, name: str, task: jobs.Task, installation: Install
 
 def _one(task: jobs.Task, installation: Installation, workspace: UUID, job_id: UUID) -> jobs.Retry | None:
     with installation.database.transaction(workspace) as db:
-        payload = jobs.get(db, job_id).payload
-    running = jobs.Running(installation.database, workspace, job_id, payload, installation)
+        found = jobs.find(db, job_id)
+    if found is None:
+        return None  # its workspace's data were removed while the ticket waited
+    running = jobs.Running(installation.database, workspace, job_id, found.payload, installation)
     return jobs.work(task, running, attempts=installation.settings.job_attempts)
 
 

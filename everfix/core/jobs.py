@@ -129,9 +129,14 @@ def enqueue(db: Session, kind: str, payload: Json, *, by: str = "", delay: timed
     return job.id
 
 
+def find(db: Session, job_id: UUID) -> Job | None:
+    """Return one job, or None when it is gone."""
+    return db.execute(select(Job).where(Job.id == job_id)).scalar_one_or_none()
+
+
 def get(db: Session, job_id: UUID) -> Job:
     """Return one job; raises NotFound."""
-    job = db.execute(select(Job).where(Job.id == job_id)).scalar_one_or_none()
+    job = find(db, job_id)
     if job is None:
         raise NotFound(f"no job {ids.show(ids.Prefix.JOB, job_id)}")
     return job
