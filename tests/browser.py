@@ -18,7 +18,14 @@ APPLICATIONS = (
     "~/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 # A page under test must not be disturbed by what a browser does by itself.
-QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+QUIET = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def chromium() -> str | None:
@@ -36,7 +43,7 @@ def opened() -> Iterator[Browser]:
     """Yield a headless browser; without one the test is skipped, loudly, or fails where CI=true."""
     path = chromium()
     if path is None:
-        told = "NO BROWSER: install Chromium or Chrome (Debian: apt-get install chromium), or name one in EVERFIX_BROWSER; the pages were not tested"
+        told = "NO BROWSER, THE PAGES WERE NOT TESTED: install Chromium or Chrome (Debian: chromium), or name one in EVERFIX_BROWSER"
         if os.environ.get("CI") == "true":
             pytest.fail(told)
         pytest.skip(told)

@@ -227,14 +227,23 @@ def test_the_cards_say_what_the_report_says(full: make.Workspace, owner_page: Pe
             reader = shown.Reader.of(db.execute(select(Row)).scalar_one())
         figures = [figure for block in document.sections[0].blocks if isinstance(block, Figures) for figure in block.figures]
         cards = re.findall(r'data-card="(\w+)" data-state="(\w+)".*?card-value[^>]*>([^<]*)<', page, re.DOTALL)
-        assert [(key, unescape(value)) for key, _, value in cards] == [(figure.key, reader.words(figure.value, figure.unit)) for figure in figures]
+        assert [(key, unescape(value)) for key, _, value in cards] == [
+            (figure.key, reader.words(figure.value, figure.unit)) for figure in figures
+        ]
         assert document.narrative
         assert all(paragraph in unescape(page) for paragraph in document.narrative.executive_summary)
 
 
 @pytest.mark.parametrize(
     ("value", "previous", "better", "state"),
-    [(12, 10, "up", "better"), (12, 10, "down", "worse"), (8, 10, "down", "better"), (10000, 10004, "up", "flat"), (3, 0, "up", "new"), (3, None, "up", "none")],
+    [
+        (12, 10, "up", "better"),
+        (12, 10, "down", "worse"),
+        (8, 10, "down", "better"),
+        (10000, 10004, "up", "flat"),
+        (3, 0, "up", "new"),
+        (3, None, "up", "none"),
+    ],
 )
 def test_the_colour_of_a_change(value: float, previous: float | None, better: Any, state: str) -> None:
     figure = Figure(key="x", title="X", value=value, previous=previous, better=better)
@@ -279,14 +288,22 @@ def test_one_pattern_explains_itself(full: make.Workspace, owner_page: Person, t
         standing = predictions.newest(db, pattern.id)
     assert standing
     page = unescape(owner_page.page(f"/patterns/{pattern.id}"))
-    for words in (pattern.name, f"<b>{pattern.risk_score}</b>", "Failures of this pattern", f"{standing.probability * 100:.0f} %", "within 7 days"):
+    for words in (
+        pattern.name,
+        f"<b>{pattern.risk_score}</b>",
+        "Failures of this pattern",
+        f"{standing.probability * 100:.0f} %",
+        "within 7 days",
+    ):
         assert words in page, words
     assert page.count('<tr class="linked">') == len(DAYS)
     assert owner_page.page(f"/patterns/{ids.show(ids.Prefix.PATTERN, pattern.id)}")
     assert fix is not None
     assert fix.title in page
     assert "How the rank comes about" in page
-    moved = owner_page.post(f"/recommendations/{fix.id}/status", {"csrf": owner_page.csrf(), "status": "implemented", "pattern": str(pattern.id)})
+    moved = owner_page.post(
+        f"/recommendations/{fix.id}/status", {"csrf": owner_page.csrf(), "status": "implemented", "pattern": str(pattern.id)}
+    )
     assert moved.headers["location"] == f"/patterns/{pattern.id}#fixes"
     assert "watching" in owner_page.page(f"/patterns/{pattern.id}")
     assert owner_page.post(f"/recommendations/{fix.id}/status", {"csrf": owner_page.csrf(), "status": "dismissed"}).status_code == 409
@@ -305,7 +322,9 @@ def test_one_issue_says_why_it_is_where_it_is(full: make.Workspace, owner_page: 
 def test_nothing_that_came_from_outside_becomes_markup(full: make.Workspace, owner_page: Person) -> None:
     bad = '</script><img src=x onerror=alert(1)><a href="javascript:x">"\''
     days = [{"source_created_at": (make.NOW - timedelta(days=day)).isoformat()} for day in (1, 2, 3)]
-    found = full.learn(*(make.event(title=bad, service=bad, team=bad, stacktrace=bad, body=bad, metadata={"k": bad}, **day) for day in days))
+    found = full.learn(
+        *(make.event(title=bad, service=bad, team=bad, stacktrace=bad, body=bad, metadata={"k": bad}, **day) for day in days)
+    )
     with full.db() as db:
         pattern = db.execute(select(Issue.pattern_id).where(Issue.id == found[0])).scalar_one()
     for path in ("/dashboard", "/patterns", "/issues", f"/patterns/{pattern}", f"/issues/{found[0]}"):
@@ -337,7 +356,9 @@ def test_pages_that_are_not_there(alice: make.Workspace, bob: make.Workspace, ow
     assert owner_page.get("/v1/nowhere").json()["error"]["code"] == "not_found"
 
 
-def test_without_the_bundle_a_page_says_so_and_shows_its_numbers(full: make.Workspace, owner_page: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_bundle_a_page_says_so_and_shows_its_numbers(
+    full: make.Workspace, owner_page: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "built", dict)
     page = owner_page.page("/dashboard")
     assert "This page is incomplete" in page
@@ -383,7 +404,12 @@ def test_a_report_can_be_cancelled(alice: make.Workspace, owner_page: Person) ->
 
 @pytest.mark.parametrize(
     "form",
-    [{"template": "nothing"}, {"template": "issue_digest", "format": "exe"}, {"template": "issue_digest"}, {"window": "0d", "format": "pdf", "template": "issue_digest"}],
+    [
+        {"template": "nothing"},
+        {"template": "issue_digest", "format": "exe"},
+        {"template": "issue_digest"},
+        {"window": "0d", "format": "pdf", "template": "issue_digest"},
+    ],
 )
 def test_a_report_that_cannot_be_is_refused_with_words(owner_page: Person, form: dict[str, str]) -> None:
     answer = owner_page.post("/reports", {"csrf": owner_page.csrf(), **form}, **PART)

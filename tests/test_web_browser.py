@@ -9,13 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from everfix import documents
 from everfix.web import assets, files
@@ -28,7 +28,10 @@ OPEN_MENU = "details.menu summary"
 CONTRAST = """() => {
   const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
   const pen = canvas.getContext('2d', { willReadFrequently: true });
-  const rgba = (css) => { pen.clearRect(0, 0, 1, 1); pen.fillStyle = css; pen.fillRect(0, 0, 1, 1); return [...pen.getImageData(0, 0, 1, 1).data]; };
+  const rgba = (css) => {
+    pen.clearRect(0, 0, 1, 1); pen.fillStyle = css; pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = (element) => {
@@ -58,7 +61,9 @@ class Server:
 
     def link(self) -> str:
         """Return a fresh sign-in link."""
-        done = subprocess.run([sys.executable, "-m", "everfix", "link", "--data-dir", str(self.folder)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "everfix", "link", "--data-dir", str(self.folder)], capture_output=True, text=True, check=True
+        )
         return f"{self.url}/sign-in/{done.stdout.strip().rpartition('/')[2]}"
 
 
@@ -76,7 +81,11 @@ def _serve(folder: Path) -> tuple[subprocess.Popen[str], Server]:
 def _fill(server: Server) -> None:
     """Send failures as a client does, and wait until the worker has taken them through the loop."""
     now = datetime.now(UTC)
-    records = [*make.failures("database", DAYS, end=now), *make.failures("payments", DAYS[::2], end=now, severity="p1"), *make.failures("login", DAYS[1::3], end=now)]
+    records = [
+        *make.failures("database", DAYS, end=now),
+        *make.failures("payments", DAYS[::2], end=now, severity="p1"),
+        *make.failures("login", DAYS[1::3], end=now),
+    ]
     secret = (server.folder / "owner.token").read_text(encoding="utf-8").strip()
     with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {secret}"}) as client:
         answer = client.post("/v1/ingest/batch", json={"records": records})
@@ -117,6 +126,8 @@ def signed_in(chromium: Browser, server: Server) -> Any:
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Send the first failure")).to_be_visible()
     expect(page.locator("#first-command")).to_contain_text(f"{server.url}/v1/ingest/events")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
     _fill(server)
     expect(page.locator("[data-card=issues] .card-value")).not_to_have_text("0", timeout=15_000)  # it went on by itself
     state = context.storage_state()
@@ -128,10 +139,20 @@ class Watched:
     """A page whose every complaint and every request is kept."""
 
     def __init__(self, context: BrowserContext, server: Server) -> None:
-        self.page, self.complaints, self.strangers = context.new_page(), [], []  # type: ignore[var-annotated]
-        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.strangers: list[str] = []
+        self.page.on("console", self._said)
         self.page.on("pageerror", lambda problem: self.complaints.append(str(problem)))
-        self.page.on("request", lambda request: None if request.url.startswith((server.url, "data:")) else self.strangers.append(request.url))
+        self.page.on("request", lambda request: self._asked(request.url, server))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _asked(self, url: str, server: Server) -> None:
+        if not url.startswith((server.url, "data:")):
+            self.strangers.append(url)
 
 
 @pytest.fixture
@@ -140,7 +161,9 @@ def look(chromium: Browser, server: Server, signed_in: Any) -> Iterator[Any]:
     opened: list[tuple[BrowserContext, Watched]] = []
 
     def open_(path: str, width: int = 1440, scheme: Any = "light", **more: Any) -> Page:
-        context = chromium.new_context(base_url=server.url, storage_state=signed_in, viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
+        context = chromium.new_context(
+            base_url=server.url, storage_state=signed_in, viewport={"width": width, "height": 900}, color_scheme=scheme, **more
+        )
         watched = Watched(context, server)
         opened.append((context, watched))
         watched.page.goto(path)
@@ -158,7 +181,9 @@ def _drawn(page: Page, count: int = CHARTS) -> None:
     expect(charts).to_have_count(count)
     for place in range(count):
         charts.nth(place).scroll_into_view_if_needed()
-        expect(charts.nth(place)).to_have_attribute("data-drawn", page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"))
+        expect(charts.nth(place)).to_have_attribute(
+            "data-drawn", page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
+        )
         expect(charts.nth(place).locator("[data-canvas] svg path").first).to_be_attached()
 
 

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 @router.get("/")
-def root(visit: session.Visiting) -> Response:
+def root(_: session.Visiting) -> Response:
     """Lead to the dashboard."""
     return shell.go(shell.HOME)
 
@@ -84,7 +84,6 @@ def _as_of(until: str, newest: datetime, now: datetime, timezone: str) -> tuple[
     if now - newest > QUIET:
         return newest + timedelta(seconds=1), True
     return now, False
-
 
 
 # block key → how high its chart stands

@@ -119,7 +119,11 @@ def _said(value: object) -> str:
 def _frequency(db: Session, reader: shown.Reader, period: periods.Period, pattern_id: UUID) -> Json:
     table = query.table(db, "pattern_weeks", period, {"pattern": str(pattern_id), "weeks": WEEKS})
     alt = f"Failures of this pattern in each of {WEEKS} weeks."
-    return shown.chart(reader, Chart(key="pattern_weeks_chart", title="Failures a week", form="column", table=table, x="week", y=("failures",), alt=alt), height=220)
+    return shown.chart(
+        reader,
+        Chart(key="pattern_weeks_chart", title="Failures a week", form="column", table=table, x="week", y=("failures",), alt=alt),
+        height=220,
+    )
 
 
 def _prediction(reader: shown.Reader, found: Prediction | None) -> Json | None:
@@ -141,7 +145,12 @@ def _prediction(reader: shown.Reader, found: Prediction | None) -> Json | None:
         "base": reader.words(base["value"], Unit.PROBABILITY),
         "learnt": reader.words(base.get("learnt_from"), Unit.COUNT),
         "reasons": [
-            {"reason": reason["reason"], "up": reason["effect"] > 0, "share": round(100 * abs(reason["effect"]) / most), "odds": f"×{2.718281828 ** reason['effect']:.2g}"}
+            {
+                "reason": reason["reason"],
+                "up": reason["effect"] > 0,
+                "share": round(100 * abs(reason["effect"]) / most),
+                "odds": f"×{2.718281828 ** reason['effect']:.2g}",
+            }
             for reason in moved
         ],
     }
@@ -149,8 +158,14 @@ def _prediction(reader: shown.Reader, found: Prediction | None) -> Json | None:
 
 def _record(db: Session, pattern_id: UUID) -> list[tuple[str, int]]:
     """Return how the pattern's earlier predictions ended."""
-    rows = db.execute(select(Prediction.outcome).where(Prediction.pattern_id == pattern_id, Prediction.outcome.is_not(None))).scalars().all()
-    return [(name, rows.count(key)) for key, name in (("hit", "came true"), ("prevented", "prevented by a fix"), ("miss", "did not come")) if rows.count(key)]
+    rows = (
+        db.execute(select(Prediction.outcome).where(Prediction.pattern_id == pattern_id, Prediction.outcome.is_not(None))).scalars().all()
+    )
+    return [
+        (name, rows.count(key))
+        for key, name in (("hit", "came true"), ("prevented", "prevented by a fix"), ("miss", "did not come"))
+        if rows.count(key)
+    ]
 
 
 def _fixes(visit: Visit, reader: shown.Reader, pattern_id: UUID) -> list[Json]:
@@ -162,7 +177,9 @@ def _fixes(visit: Visit, reader: shown.Reader, pattern_id: UUID) -> list[Json]:
         .order_by(Recommendation.rank.asc().nulls_last(), Recommendation.created_at.desc())
     ).all()
     plans: dict[UUID, list[Step]] = {}
-    for step in visit.db.execute(select(Step).where(Step.recommendation_id.in_([row.Recommendation.id for row in rows])).order_by(Step.position)).scalars():
+    for step in visit.db.execute(
+        select(Step).where(Step.recommendation_id.in_([row.Recommendation.id for row in rows])).order_by(Step.position)
+    ).scalars():
         plans.setdefault(step.recommendation_id, []).append(step)
     return [_fix(reader, row.Recommendation, row.Verification, plans.get(row.Recommendation.id, [])) for row in rows]
 

@@ -69,7 +69,9 @@ def create(
     if not format:
         raise Invalid("choose at least one format", details={"format": "at least one"})
     wanted = list(documents.RENDERERS) if format == ["all"] else format
-    _, job_id = runs.request(visit.db, visit.who, template=template, window=window, formats=wanted, as_of=end_of(until, visit.here.timezone) if until else None)
+    _, job_id = runs.request(
+        visit.db, visit.who, template=template, window=window, formats=wanted, as_of=end_of(until, visit.here.timezone) if until else None
+    )
     if not shell.is_partial(visit.request):
         return shell.go("/reports")
     return _progress(visit, job_id, "toast")
@@ -85,7 +87,11 @@ def end_of(day: str, timezone: str) -> datetime:
 
 
 @router.get("/reports/jobs/{job_id}")
-def progress(visit: session.sees(Scope.REPORTS_READ), job_id: str, form: Annotated[str, Query(pattern="^(toast|row)$")] = "row") -> Response:  # type: ignore[valid-type]
+def progress(
+    visit: session.sees(Scope.REPORTS_READ),  # type: ignore[valid-type]
+    job_id: str,
+    form: Annotated[str, Query(pattern="^(toast|row)$")] = "row",
+) -> Response:
     """How far one job is, as a row of the list or as a note on the dashboard."""
     if not shell.is_partial(visit.request):
         return shell.go("/reports")
@@ -93,7 +99,11 @@ def progress(visit: session.sees(Scope.REPORTS_READ), job_id: str, form: Annotat
 
 
 @router.post("/reports/jobs/{job_id}/cancel")
-def cancel(visit: session.changes(Scope.REPORTS_WRITE), job_id: str, form: Annotated[str, Form(pattern="^(toast|row)$")] = "row") -> Response:  # type: ignore[valid-type]
+def cancel(
+    visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
+    job_id: str,
+    form: Annotated[str, Form(pattern="^(toast|row)$")] = "row",
+) -> Response:
     """Ask a job to stop."""
     job = jobs.cancel(visit.db, _job(visit, job_id).id)
     audit.record(visit.db, visit.who, audit.Action.JOB_CANCELLED, "job", job.id)
@@ -173,12 +183,18 @@ def _one(reader: shown.Reader, job: Job, run: runs.Run, files: list[runs.File]) 
         error=(job.error or "") if job.status == jobs.Status.FAILED else "",
         by=run.requested_by,
         made=reader.moment(run.created_at),
-        took=f"{took:.1f} s" if took is not None and took < 60 else reader.words(took, Unit.SECONDS) if took is not None else "",  # noqa: PLR2004 - a minute
+        took=f"{took:.1f} s" if took is not None and took < 60 else reader.words(took, Unit.SECONDS) if took is not None else "",
         formats=[FORMAT_NAMES.get(key, key) for key in run.formats],
         files=[_file(file) for file in sorted(files, key=lambda file: order.get(file.format, len(order)))] if done else [],
     )
 
 
 def _file(file: runs.File) -> Json:
-    size = f"{file.size / 1e6:.1f} MB" if file.size >= 1e6 else f"{max(1, round(file.size / 1e3))} kB"  # noqa: PLR2004 - a megabyte
-    return {"name": FORMAT_NAMES.get(file.format, file.format), "format": file.format, "href": f"/reports/files/{ids.show(ids.Prefix.FILE, file.id)}", "filename": file.filename, "size": size}
+    size = f"{file.size / 1e6:.1f} MB" if file.size >= 1e6 else f"{max(1, round(file.size / 1e3))} kB"
+    return {
+        "name": FORMAT_NAMES.get(file.format, file.format),
+        "format": file.format,
+        "href": f"/reports/files/{ids.show(ids.Prefix.FILE, file.id)}",
+        "filename": file.filename,
+        "size": size,
+    }

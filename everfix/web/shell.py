@@ -39,7 +39,9 @@ NAVIGATION = (
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     """Return the templates; everything is escaped, and a name that is missing is an error."""
-    made = Environment(loader=PackageLoader("everfix.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=PackageLoader("everfix.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     made.globals.update(asset=files.url, built=lambda: bool(files.built()), version=everfix.__version__, missing_assets=files.MISSING)
     made.filters.update(json=embedded)
     return made
@@ -47,7 +49,12 @@ def environment() -> Environment:
 
 def embedded(value: object) -> Markup:
     """Return JSON that may stand inside a <script> data block: no "<" that could end it."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    text = (
+        json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
     return Markup(text)  # noqa: S704 - JSON without "<"
 
 
@@ -93,7 +100,14 @@ def shown_id(prefix: ids.Prefix, text: str) -> Any:  # noqa: ANN401 - UUID or No
 
 def back(path: str | None) -> str:
     """Return where to go after signing in: a path of this site, never an address that leads away."""
-    if path and path.startswith("/") and not path.startswith(("//", "/\\")) and not urlsplit(path).netloc and len(path) <= 1000 and path.isprintable():
+    if (
+        path
+        and path.startswith("/")
+        and not path.startswith(("//", "/\\"))
+        and not urlsplit(path).netloc
+        and len(path) <= 1000
+        and path.isprintable()
+    ):
         return path
     return HOME
 
@@ -116,7 +130,8 @@ def problem(request: Request, known: EverfixError) -> Response:
     """Return a failure as a page, or as the part of one; without a session the way leads to /login and back."""
     if isinstance(known, Unauthorized):
         return _to_login(request)
-    context = {"status": known.status, "message": known.message, "trace_id": request.state.trace_id, "heading": _heading(known.status)}
+    nowhere = "there is no page at this address" if known.message == "Not Found" else known.message
+    context = {"status": known.status, "message": nowhere, "trace_id": request.state.trace_id, "heading": _heading(known.status)}
     if is_partial(request):
         made = _html(request, "problem/notice.html", known.status, context)
         made.headers["HX-Retarget"], made.headers["HX-Reswap"] = "#notices", "beforeend"
@@ -125,8 +140,14 @@ def problem(request: Request, known: EverfixError) -> Response:
 
 
 def _heading(status: int) -> str:
-    headings = {403: "You may not do this", 404: "There is nothing here", 409: "That is not possible now", 410: "No longer kept", 503: "Not available now"}
-    return headings.get(status, "Something went wrong here" if status >= 500 else "That did not work")  # noqa: PLR2004 - server errors
+    headings = {
+        403: "You may not do this",
+        404: "There is nothing here",
+        409: "That is not possible now",
+        410: "No longer kept",
+        503: "Not available now",
+    }
+    return headings.get(status, "Something went wrong here" if status >= 500 else "That did not work")
 
 
 def _to_login(request: Request) -> Response:

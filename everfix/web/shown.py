@@ -15,9 +15,11 @@ from everfix.identity.workspaces import Workspace
 Json = dict[str, Any]
 # Cells that are drawn as something else than text, by the key of their column.
 LOOKS = {
-    "status": "pill", "verdict": "pill", "change": "pill", "proof": "pill", "severity": "chip", "impact": "chip", "effort": "chip", "type": "chip",
-    "risk_score": "risk", "probability": "share",
-}  # fmt: skip
+    **dict.fromkeys(("status", "verdict", "change", "proof"), "pill"),
+    **dict.fromkeys(("severity", "impact", "effort", "type"), "chip"),
+    "risk_score": "risk",
+    "probability": "share",
+}
 BANDS = ((90, "critical"), (70, "high"), (40, "medium"), (0, "low"))
 
 
@@ -60,14 +62,21 @@ def card(reader: Reader, figure: Figure) -> Json:
 
 def spark(values: Sequence[float], width: int = 120, height: int = 32) -> Json | None:
     """Return the points of a sparkline and the area under it, or None for fewer than two values."""
-    if len(values) < 2:  # noqa: PLR2004 - a line needs two points
+    if len(values) < 2:
         return None
     low, high = min(values), max(values)
     span, steps = (high - low) or 1.0, len(values) - 1
     points = [(width * n / steps, 2 + (height - 4) * (1 - (value - low) / span)) for n, value in enumerate(values)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     last = points[-1]
-    return {"line": line, "area": f"0,{height} {line} {width},{height}", "x": round(last[0], 1), "y": round(last[1], 1), "width": width, "height": height}
+    return {
+        "line": line,
+        "area": f"0,{height} {line} {width},{height}",
+        "x": round(last[0], 1),
+        "y": round(last[1], 1),
+        "width": width,
+        "height": height,
+    }
 
 
 def rows(reader: Reader, table: Table) -> list[Json]:
@@ -114,7 +123,15 @@ def _cell(reader: Reader, column: Column, value: Cell) -> Json:
     look = LOOKS.get(column.key, "") if value not in (None, "") else ""
     kind = slug(value) if look in ("pill", "chip") else band(value) if look == "risk" else ""
     share = round(100 * float(value)) if look == "share" and isinstance(value, float | int) else None
-    return {"text": reader.words(value, column.unit), "class": _class(column), "look": look, "kind": kind, "share": share, "title": column.title}
+    text = reader.words(value, column.unit)
+    return {
+        "text": text.replace("_", " ") if look == "pill" else text,
+        "class": _class(column),
+        "look": look,
+        "kind": kind,
+        "share": share,
+        "title": column.title,
+    }
 
 
 def _class(column: Column) -> str:
@@ -138,10 +155,19 @@ def band(score: Cell) -> str:
 
 def chart(reader: Reader, source: Chart, *, height: int | None = None, title: str = "") -> Json:
     """Return a chart for the page: its specification in light colours, what each becomes in the dark, and its numbers as a table."""
-    made: Json = {"key": source.key, "title": title or source.title, "alt": source.alt, "empty": "", "data": None, "height": height or charts.tall(source)}
+    made: Json = {
+        "key": source.key,
+        "title": title or source.title,
+        "alt": source.alt,
+        "empty": "",
+        "data": None,
+        "height": height or charts.tall(source),
+    }
     if not source.table.rows:
         return made | {"empty": source.table.empty}
-    spec = charts.spec(source, width="container", height=made["height"], currency=reader.currency, timezone=reader.timezone, brand=reader.brand)
+    spec = charts.spec(
+        source, width="container", height=made["height"], currency=reader.currency, timezone=reader.timezone, brand=reader.brand
+    )
     made["data"] = {"spec": spec, "dark": _dark(reader.brand)}
     made["table"] = table(reader, source.table.model_copy(update={"links": ()}), caption=f"{made['title']}: numbers")
     return made

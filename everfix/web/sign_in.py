@@ -87,7 +87,7 @@ def leave(visit: session.changes(), settings: deps.Config) -> Response:  # type:
 
 
 @router.post("/theme")
-def theme(request: Request, settings: deps.Config, theme: Annotated[str, Form(max_length=10)] = "", next: Next = "") -> Response:  # noqa: A002 - name of the form's field
+def theme(settings: deps.Config, theme: Annotated[str, Form(max_length=10)] = "", next: Next = "") -> Response:  # noqa: A002 - name of the form's field
     """Keep the colours somebody chose, for a browser without scripts."""
     made = shell.go(shell.back(next))
     if theme in shell.THEMES:
