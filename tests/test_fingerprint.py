@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import string
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -188,6 +189,16 @@ def test_masking_takes_any_text(text: str) -> None:
     normalise.words(text)
     normalise.numbers(text)
     differences.of(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["a-", "a.", "/a", "at ", "#0 ", '"', "expected: ", "0x", "1:", "<num> ", "Mon ", "ab:cd:", "((((", "\n", "::", "a@b."]
+)
+def test_endless_repeats_take_no_endless_time(piece: str) -> None:
+    text = piece * (30_000 // len(piece))
+    begin = time.process_time()
+    fingerprint.of(Failure("s", text, message=text, stacktrace=text, error_type=text, service=text))
+    assert time.process_time() - begin < 2
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ _TOP = (
     r"(?:com|net|org|edu|gov|mil|int|info|biz|io|dev|app|cloud|local|localdomain|internal|intranet|lan|corp|home|arpa|cluster|svc"
     r"|(?!(?:js|py|so|rb|go|cc|rs|ts|sh|md|kt|cs|pl|hs|ml|gz|db|id|to|is|in|at|of|on|or)\b)[a-z]{2})"
 )
-_HOSTS = re.compile(rf"(?<![\w.@/>])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\.?(?![\w(])")
+_HOSTS = re.compile(rf"(?<![\w.@/>-])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b\.?(?![\w(])")
 
 # A quoted word or short phrase such as 'user_id' or "git clean" names what failed and stays; a value (digits, odd signs, long) is masked.
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
