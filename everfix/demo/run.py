@@ -19,7 +19,7 @@ from everfix.core import clock, jobs
 from everfix.core.db import Database
 from everfix.demo import simulate, truth, walk
 from everfix.errors import Unavailable
-from everfix.identity import principals, provision
+from everfix.identity import principals, provision, workspaces
 from everfix.identity.organisations import Organisation
 from everfix.identity.workspaces import Workspace
 from everfix.ingest import files
@@ -29,6 +29,7 @@ from everfix.reports import runs
 SEED = 2026
 SIMULATED, YOURS = "demo", "your-failures"
 OWNER = "owner@localhost"
+ABOUT = "A simulated company; its year ends at "  # and the moment, from which the same company can be made again
 Progress = Callable[[str, int, int], None]
 
 
@@ -60,10 +61,9 @@ def workspace(owner: Database, slug: str) -> UUID:
 def company(database: Database, here: UUID, now: datetime, progress: Progress) -> Outcome:
     """Simulate the company up to `now` and take its year through the loop, unless it is already there."""
     began = time.monotonic()
-    made = simulate.simulate(SEED, now)
-    if _issues(database, here):
-        outcome = _already(database, here)
-    else:
+    made = simulate.simulate(SEED, _began(database, here, now))
+    outcome = Outcome(here, made.now)
+    if _issues(database, here) < len(made.events):  # nothing there yet, or an earlier demo was stopped half-way
         sources = {event["external_id"]: event["source"] for event in made.events}
         claims = [
             walk.Claim(sources[fix.example], fix.example, fix.claimed_at, fix.title, fix.type, fix.effort, fix.description)
@@ -79,7 +79,8 @@ def company(database: Database, here: UUID, now: datetime, progress: Progress) -
             until=made.now,
             progress=lambda done, total: progress("taking a simulated year through the loop", done, total),
         )
-        outcome = Outcome(here, made.now, walked.accepted, [("simulated", item.index, item.reason) for item in walked.rejected])
+        outcome.accepted = walked.accepted
+        outcome.rejects = [("simulated", item.index, item.reason) for item in walked.rejected]
     with database.transaction(here) as db:
         outcome.groups = truth.score_groups(made.truth, _groups(db))
         outcome.forecasts = truth.score_forecasts(_forecasts(db))
@@ -172,10 +173,13 @@ def _issues(database: Database, here: UUID) -> int:
         return int(db.execute(text("SELECT count(*) FROM issues")).scalar_one())
 
 
-def _already(database: Database, here: UUID) -> Outcome:
+def _began(database: Database, here: UUID, now: datetime) -> datetime:
+    """Return up to when the company is simulated here: `now` on the first call, the same moment ever after, so that it stays one company."""
     with database.transaction(here) as db:
-        until = db.execute(text("SELECT max(occurred_at) FROM issues")).scalar_one()
-    return Outcome(here, until)
+        workspace_ = workspaces.here(db)
+        if not workspace_.description.startswith(ABOUT):
+            workspace_.description = f"{ABOUT}{now.replace(microsecond=0).isoformat()}"
+        return datetime.fromisoformat(workspace_.description.removeprefix(ABOUT))
 
 
 def _groups(db: Session) -> dict[str, str]:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from everfix.core.db import Database
 from everfix.failures import changes, loop, recommendations
+from everfix.failures.recommendations import Recommendation, RecommendationPattern
 from everfix.identity.principals import Principal
 from everfix.ingest import events
 from everfix.ingest.events import Issue
@@ -120,8 +121,17 @@ def take(
 def _claim(db: Session, claim: Claim, by: Principal) -> int:
     query = select(Issue.pattern_id).where(Issue.source == claim.source, Issue.external_id == claim.external_id)
     pattern = db.execute(query).scalar_one_or_none()
-    if pattern is None:
+    if pattern is None or claim.title in _claimed(db, pattern):
         return 0
     details = {"description": claim.description}
     recommendations.claim(db, pattern, title=claim.title, type=claim.type, effort=claim.effort, at=claim.at, by=by, details=details)
     return 1
+
+
+def _claimed(db: Session, pattern: UUID) -> set[str]:
+    query = (
+        select(Recommendation.title)
+        .join(RecommendationPattern, RecommendationPattern.recommendation_id == Recommendation.id)
+        .where(RecommendationPattern.pattern_id == pattern, Recommendation.implemented_at.is_not(None))
+    )
+    return set(db.execute(query).scalars())
