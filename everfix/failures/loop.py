@@ -1,6 +1,6 @@
 """The loop: what happens to failures after they came in, step by step, each step replaceable and each judgement explained.
 
-    fingerprint → assign → patterns → predictions → recommendations → verifications
+fingerprint → assign → patterns → predictions → recommendations → verifications
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session, attributes, load_only
 
-from everfix.core import clock, db as database, jobs
+from everfix.core import clock, jobs
+from everfix.core import db as database
 from everfix.core.db import Json
 from everfix.failures import fingerprint, grouping, learned, names, patterns, predictions, recommendations, verifications
 from everfix.identity import workspaces
@@ -66,20 +67,33 @@ _held_lock = threading.Lock()
 
 
 def _grouper(db: Session) -> grouping.Grouper:
-    workspace = database.current(db)
-    revision = learned.revision(db, NAME, fingerprint.CURRENT)
-    with _held_lock:
-        held = _held.pop(workspace, None)  # put back when the batch is done: one that failed half-way is not to be trusted
-    if held is not None and held[0] == revision:
-        return held[1]
+    """Return what the workspace has learnt: from this transaction, else this process's copy if it is current, else as stored."""
+    held = db.info.pop(NAME, None)
+    if held is None:
+        with _held_lock:
+            held = _held.pop(database.current(db), None)  # put back by the commit: what was rolled back must not be remembered
+    if held is not None and held[0] == learned.revision(db, NAME, fingerprint.CURRENT):
+        return held[1]  # type: ignore[no-any-return]
     stored = learned.load(db, NAME, fingerprint.CURRENT)
     return grouping.Grouper.from_state(stored[0]) if stored else grouping.Grouper()
+
+
+def _hold(db: Session, grouper: grouping.Grouper) -> None:
+    """Store what the workspace has learnt, and keep this process's copy once that is committed."""
+    workspace = database.current(db)
+    db.info[NAME] = (learned.save(db, NAME, fingerprint.CURRENT, grouper.state()), grouper)
+
+    def keep(session: Session) -> None:
+        if made := session.info.get(NAME):
+            with _held_lock:
+                _held[workspace] = made
+
+    event.listen(db, "after_commit", keep, once=True)
 
 
 def assign(db: Session, batch: Batch) -> None:
     """Put each issue into its pattern: by exact key, else by likeness, else into a new one; the reason is stored with it."""
     here = workspaces.here(db)
-    workspace = database.current(db)
     keys = {found.key for found in batch.prints.values()}
     known = patterns.known(db, fingerprint.CURRENT, keys)
     grouper = _grouper(db)
@@ -107,9 +121,7 @@ def assign(db: Session, batch: Batch) -> None:
     for key, pattern_id in fresh.items():
         patterns.remember(db, fingerprint.CURRENT, key, pattern_id)
     _link(db, batch, links)
-    revision = learned.save(db, NAME, fingerprint.CURRENT, grouper.state())
-    with _held_lock:
-        _held[workspace] = (revision, grouper)
+    _hold(db, grouper)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
