@@ -209,11 +209,18 @@ def test_endless_repeats_take_no_endless_time(piece: str) -> None:
         ("assert 3 == 4", ("~lower", "~-1")),
         ("Expected values to be strictly equal:\n+ actual - expected\n\n+ 'New'\n- 'Reused'", ("-Reused", "+New")),
         ("got 5, want 9", ("~lower",)),
+        ("expected:<2012-01-02> but was:<2011-02-03>", ("~numbers",)),
         ("all is well", ()),
     ],
 )
 def test_differences_between_expected_and_actual(message: str, differs: tuple[str, ...]) -> None:
     assert differences.of(message) == differs
+
+
+def test_a_trace_that_begins_the_message_is_read_as_one() -> None:
+    inside = python(["view", "total"], "KeyError", "'id'")
+    assert fingerprint.of(Failure("s", "", message=inside)).why["frames"] == ["total", "view"]
+    assert fingerprint.of(Failure("s", "", message=f"report of today\n{inside}")).why["rule"] == "message"
 
 
 def test_a_failure_cannot_be_changed() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import io
 import itertools
@@ -269,3 +270,45 @@ def test_templates_forget_the_oldest_gaps(monkeypatch: pytest.MonkeyPatch) -> No
         held.place(tuple(f"word{chr(97 + n % 26)}{chr(97 + n // 26)} went to the {chr(97 + n % 26)} market".split()), str(n))
     assert len(held.gaps) <= 50
     assert templates.Templates.from_json(json.loads(json.dumps(held.to_json()))) == held
+
+
+def test_a_source_that_lists_each_failure_once_a_day_tells_two_of_a_day_apart() -> None:
+    days = [START + timedelta(days=n) for n in range(5)]
+    told = [
+        Failure("ci", "", message=excerpt("HIDDEN", f"the {w} is on fire", 3), occurred_at=day)
+        for day in days
+        for w in ("attic", "barn", "cellar", "den")
+    ]
+    grouper = grouping.Grouper()
+    for n, failure in enumerate(told):
+        grouper.assign(str(n), failure)
+    one, two = (
+        grouper.assign(
+            f"x{n}", Failure("ci", "", message=excerpt("HIDDEN", "the attic is on fire", n), occurred_at=START + timedelta(days=9))
+        )
+        for n in (3, 900)
+    )
+    assert one.group != two.group
+    assert "several at one moment" in two.why["rule"]
+
+
+def test_what_a_source_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_TOKENS", 200)
+    monkeypatch.setattr(sources, "MOST_TIMES", 50)
+    source = sources.Source()
+    for n in range(300):
+        bag = sources.Bag(fingerprint.of(check(f"case{n}", f"row{n} and column{n} are missing")).features)
+        source.arrive(float(n))
+        source.observe(bag)
+    assert len(source.documents) < 300
+    assert len(source.times) <= 50
+    assert source.times[-1] == 299.0
+
+
+def test_related_places_are_evidence() -> None:
+    features = [
+        fingerprint.of(dataclasses.replace(check("adds", "expected:<1> but was:<2>"), service=s)).features
+        for s in ("shop.TypeCheckTest", "shop.LooseTypeCheckTest", "shop.CartTest")
+    ]
+    bags = [sources.Bag(f) for f in features]
+    assert 0 < similarity.evidence(bags[0], bags[1], sources.learnt(bags))["service_words"] < 1

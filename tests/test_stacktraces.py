@@ -192,3 +192,31 @@ def test_cut_and_dirty_traces_never_raise(dirt: str, text: str, start: int, leng
     stacktraces.parse(dirt + text[start : start + length] + dirt)
     stacktraces.is_header(dirt)
     frames.stable(dirt)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "own"),
+    [
+        ("TypeError: x\ntotal@https://cdn.example/cart.js:3:7\nbuy@https://cdn.example/cart.js:9:1\n", "TypeError", ["total", "buy"]),
+        ("png.c:12:3: runtime error: shift of negative value\n    #0 0x12 in shift /src/png.c:12:3\n", "runtime-error", ["shift"]),
+        ("a.Outer: x\n\tat a.B.c(B.java:1)\nCaused by: a.Inner: y\n", "a.Inner", ["a.B.c"]),
+        ("a.Outer: x\n\tat a.B.c(B.java:1)\n\tSuppressed: a.Other: z\n\t\tat a.D.e(D.java:1)\n", "a.Outer", ["a.B.c"]),
+        (
+            "panic: no\n\ngoroutine 1 [running]:\nmain.a()\n\t/x/a.go:1\n\ngoroutine 2 [select]:\nmain.b()\n\t/x/b.go:2\n",
+            "panic",
+            ["main.a"],
+        ),
+    ],
+)
+def test_less_common_shapes(text: str, kind: str, own: list[str]) -> None:
+    trace = stacktraces.parse(text)
+    assert trace is not None
+    assert (trace.root.type, [f.name for f in trace.path() if f.in_app]) == (kind, own)
+
+
+@pytest.mark.parametrize(
+    "row", ["Traceback (most recent call last):", "panic: no", "ERROR: AddressSanitizer: SEGV on", "java.io.IOException: x", "ValueError"]
+)
+def test_headers_of_traces_are_known(row: str) -> None:
+    assert stacktraces.is_header(row)
+    assert not stacktraces.is_header("not ok 4 parallel/test")

@@ -65,12 +65,6 @@ def vector(document: Counter[str], weights: Mapping[str, float]) -> dict[str, fl
     return {word: v / norm for word, v in raw.items()} if norm else {}
 
 
-def cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    """Return the cosine of two vectors of length 1."""
-    small, large = (a, b) if len(a) < len(b) else (b, a)
-    return sum(v * large[word] for word, v in small.items() if word in large)
-
-
 def closeness(a: float | None, b: float | None) -> float:
     """Return what closeness in time adds, 0 where a time is missing."""
     return CLOSE * math.exp(-abs(a - b) / MONTH) if a is not None and b is not None else 0.0

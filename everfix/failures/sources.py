@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -170,8 +169,3 @@ def learnt(bags: Iterable[Bag]) -> Source:
         source.arrive(bag.features.at)
         source.observe(bag)
     return source
-
-
-def common(bags: Iterable[Bag]) -> Counter[str]:
-    """Return in how many of the failures each token occurs."""
-    return Counter(t for bag in bags for t in bag.tokens)
