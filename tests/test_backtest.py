@@ -4,6 +4,7 @@ import csv
 import gzip
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from everfix.failures import backtest
 from tests.shared import shared
 
 START = datetime(2025, 1, 1)  # noqa: DTZ001 - times without a zone are UTC here, which is what is tested
-GRID = {"window_days": 7, "stride_days": 3.5, "warmup_days": 30, "active_days": 90}
+GRID: dict[str, Any] = {"window_days": 7, "stride_days": 3.5, "warmup_days": 30, "active_days": 90}
 
 
 def rows(days: int = 200) -> list[dict[str, str]]:
@@ -74,3 +75,19 @@ def test_a_missing_column_names_those_found(tmp_path: Path) -> None:
 def test_real_failures_beat_the_decayed_rate(tmp_path: Path) -> None:
     scores = backtest.run(shared("data/nodejs/events.csv.gz"), tmp_path / "f.csv", **GRID)
     assert scores.methods["everfix"].brier < scores.methods["decayed rate"].brier < scores.methods["base rate"].brier
+
+
+def test_on_real_data_later_reports_do_not_move_a_forecast(tmp_path: Path) -> None:
+    with backtest.opened(shared("data/nodejs/events.csv.gz")) as lines:
+        table = [dict(row) for row in csv.DictReader(lines)]
+    cut = "2025-03-01T00:00:00Z"
+    until = datetime(2025, 2, 20)  # noqa: DTZ001 - UTC
+    backtest.run(table, tmp_path / "all.csv", **GRID, until=until)
+    backtest.run([row for row in table if row["visible_at"] <= cut], tmp_path / "early.csv", **GRID, until=until)
+    assert written(tmp_path / "early.csv") == written(tmp_path / "all.csv")
+
+
+@pytest.mark.parametrize("argument", ["window_days", "stride_days", "active_days", "min_events"])
+def test_an_argument_out_of_bounds_is_named(tmp_path: Path, argument: str) -> None:
+    with pytest.raises(ValueError, match=f"{argument}: 0; from"):
+        backtest.run(rows(), tmp_path / "f.csv", **{**GRID, argument: 0})

@@ -76,9 +76,8 @@ class Scores:
 
     def table(self) -> str:
         """Readable text: what was read, the scores, the reliability table, the rows left out."""
-        lines = [
-            f"{self.events:,} failures of {self.patterns:,} patterns; {self.forecasts:,} forecasts at {self.origins:,} origins; {self.base_rate:.1%} came true"
-        ]
+        read = f"{self.events:,} failures of {self.patterns:,} patterns"
+        lines = [f"{read}; {self.forecasts:,} forecasts at {self.origins:,} origins; {self.base_rate:.1%} came true"]
         if not self.forecasts:
             lines.append("nothing to score: no pattern was active at any origin")
         else:
@@ -274,6 +273,26 @@ def stamp(at: int) -> str:
     return whole.isoformat(timespec="microseconds" if whole.microsecond else "seconds") + "Z"
 
 
+def allowed(**given: float) -> None:
+    """Raise ValueError for an argument out of its bounds."""
+    for name, value in given.items():
+        least = {"warmup_days": 0.0, "min_events": 1.0}.get(name, 1 / 1440)
+        if not least <= value <= 36_500:
+            raise ValueError(f"{name}: {value!r}; from {least:.4g} to 36500 is allowed")
+
+
+def grid(pack: features.Pack, window: int, stride: int, warmup: int) -> NDArray[np.int64]:
+    """Origins in microseconds. Raises ValueError when none fits."""
+    first, last = int(pack.occurred.min()), int(pack.occurred.max())
+    origins = np.arange(first + warmup, last - window + 1, stride, dtype=np.int64)
+    if not len(origins):
+        raise ValueError(
+            f"warmup_days {warmup / features.DAY:g} and window_days {window / features.DAY:g}: no origin fits between "
+            f"the first failure {stamp(first)} plus the warm-up and the last {stamp(last)} minus the window"
+        )
+    return origins
+
+
 def run(
     events: Path | str | Iterable[Row],
     out: Path | str,
@@ -287,26 +306,16 @@ def run(
     until: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Forecast at every origin of the grid and write `origin,pattern,probability` to `out` (gzipped when it ends in .gz); returns the scores.
+    """Forecast at every origin of the grid and write `origin,pattern,probability` to `out` (gzipped when it ends in .gz).
 
     `from_` and `until` only choose which origins are written and scored. `progress` is called with (origins done, origins in all).
-    Raises ValueError naming the argument, column or file that cannot be used."""
-    for name, value in (("window_days", window_days), ("stride_days", stride_days), ("active_days", active_days)):
-        if not 0 < value <= 36_500:
-            raise ValueError(f"{name}: {value!r}; more than 0 and at most 36500 days are allowed")
-    if not 0 <= warmup_days <= 36_500:
-        raise ValueError(f"warmup_days: {warmup_days!r}; 0 to 36500 days are allowed")
-    if min_events < 1:
-        raise ValueError(f"min_events: {min_events!r}; at least 1 is allowed")
+    Raises ValueError naming the argument, column or file that cannot be used.
+    """
+    allowed(window_days=window_days, stride_days=stride_days, warmup_days=warmup_days, active_days=active_days, min_events=min_events)
     table = read(Path(events) if isinstance(events, str) else events)
     names, pack, constancy = packed(table)
-    window, stride = features.days(window_days), max(features.days(stride_days), 1)
-    origins = np.arange(pack.occurred.min() + features.days(warmup_days), pack.occurred.max() - window + 1, stride, dtype=np.int64)
-    if not len(origins):
-        raise ValueError(
-            f"window_days {window_days:g} and warmup_days {warmup_days:g}: no origin fits between the first failure {stamp(int(pack.occurred.min()))} plus the warm-up "
-            f"and the last failure {stamp(int(pack.occurred.max()))} minus the window"
-        )
+    window = features.days(window_days)
+    origins = grid(pack, window, features.days(stride_days), features.days(warmup_days))
     walk = Walk(pack, constancy, window, origins, features.days(active_days), min_events)
     low = features.microseconds(from_) if from_ else int(origins[0])
     high = features.microseconds(until) if until else int(origins[-1])

@@ -74,6 +74,8 @@ SCALES: dict[str, tuple[float, float]] = {
 NAMES = tuple(SCALES)
 CENTRE = np.array([centre for centre, _ in SCALES.values()])
 SCALE = np.array([scale for _, scale in SCALES.values()])
+_SIMPLE = ("share_", "count_", "recency", "overdue", "age", "known", "burst", "activity", "week", "day")
+CORE = np.array([name.startswith(_SIMPLE) and "_x_" not in name for name in NAMES])  # what a learner with few outcomes relies on
 
 OFTEN, SINCE, GAPS, AGE, BURSTS, SIBLINGS, BUSY, LEVEL, WEEKDAY, HOURS = (
     "how often it failed in its last windows",
@@ -225,7 +227,9 @@ def _shares(table: dict[str, Floats], slots: Slots, fine: Slots, around: Context
     table["newborn"], table["young"] = (slots.whole == 0).astype(np.float64), np.zeros(len(slots.whole))
 
 
-def _moments(table: dict[str, Floats], pack: Pack, fine: Slots, now: int, window: int, around: Context) -> None:
+def _moments(  # noqa: PLR0917 - private, called once
+    table: dict[str, Floats], pack: Pack, fine: Slots, now: int, window: int, around: Context
+) -> None:
     last, n = pack.seen[pack.start[1:] - 1], len(pack)
     recency, age = (now - last) / window, (now - pack.first) / window
     stretches = np.maximum(np.bincount(fine.owner, minlength=n), 1)

@@ -21,7 +21,7 @@ from everfix.failures import calibration, features, learner
 History = features.History
 Floats = features.Floats
 
-VERSION = "forecast-2"
+VERSION = "forecast-3"
 PRIOR = {"share_3": 0.5, "share_8": 0.5, "week": 1.0, "day": 1.0}  # a new workspace believes decayed shares and the rhythm it sees
 LEARN_AT_MOST = 20_000  # rows of one moment; more bring nothing and cost time
 ANSWER_AT_ONCE = 10_000  # rows that are weighed together, so that memory stays level
@@ -66,7 +66,9 @@ class Horizon:
     @classmethod
     def new(cls) -> Self:
         raw = np.array([PRIOR.get(name, 0.0) for name in features.NAMES])
-        ensemble = learner.Ensemble.new(float(raw @ features.CENTRE), raw * features.SCALE, learner.PRECISION / features.SCALE**2)
+        ensemble = learner.Ensemble.new(
+            float(raw @ features.CENTRE), raw * features.SCALE, learner.PRECISION / features.SCALE**2, features.CORE
+        )
         return cls(ensemble, None, 0.0, 0.0, np.zeros(len(features.NAMES)))
 
     def learn(self, rows: Floats, outcomes: Floats) -> None:
@@ -157,9 +159,7 @@ class Model:
         """
         start, end, window = features.microseconds(origin), features.microseconds(until), features.days(window_days)
         if start + window > end:
-            raise ValueError(
-                f"until {until.isoformat()}: the window of {window_days:g} days from {origin.isoformat()} has not ended; learn from it later"
-            )
+            raise ValueError(f"until {until.isoformat()}: the window of {window_days:g} days from {origin.isoformat()} has not ended")
         pack = features.Pack.of(histories)
         which = pack.active(start, features.days(active_days), min_events)
         then = pack.rows(which).known(start)
@@ -194,7 +194,6 @@ class Model:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Raises ValueError when the state was written by another version: the model is then recomputed from the histories."""
         if state.get("version") != VERSION:
-            raise ValueError(
-                f"version: {state.get('version')!r} cannot be read, {VERSION!r} is expected; recompute the model by learning from past windows"
-            )
+            found = state.get("version")
+            raise ValueError(f"version: {found!r} cannot be read, {VERSION!r} is expected; recompute it from past windows")
         return cls({int(window): Horizon.from_state(h) for window, h in state["horizons"].items()})

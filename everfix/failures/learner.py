@@ -1,7 +1,8 @@
-"""Logistic regressions that keep learning: Bayesian, batch by batch, each over the features and random units made of them.
+"""Logistic regressions that keep learning: Bayesian, batch by batch, over the features and random units made of them.
 
-Several learners with different units answer together. Their mean beats each of them, and the units let them bend where a
-straight line does not fit, at the price of a small matrix. Nothing is stored but that matrix and the weights.
+Several learners answer together, and their mean beats each of them. All but the last have units of their own, which let them
+bend where a straight line does not fit; the last sees the core features alone, which is safer while there are few outcomes.
+Nothing is stored but a small matrix and the weights of each.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from everfix.failures import calibration, history
 
 Floats = history.Floats
 
-LEARNERS = 3
+LEARNERS = 4
 UNITS = 60
 MIXED = 3  # features that a unit looks at
 PRECISION = 10.0  # of each weight's prior: a standard deviation of 0.3
 KEEP = 0.99  # share of the past's weight that is left after each batch
+KEEP_LEVEL = 0.9  # the same for the level
 SPREAD_MEMORY = 0.97
 SPREAD_PRIOR = (8.0, 2.0)  # summed ratios and their number: batches are taken for four times as scattered as independent failures
 LEAST_WEIGHT = 0.02
+NEVER = 1e7  # precision of a weight that stays where the prior puts it
 WIDE = 4.0  # features are cut there, in standard deviations, before units see them
 
 
@@ -31,7 +34,8 @@ WIDE = 4.0  # features are cut there, in standard deviations, before units see t
 class Logistic:
     """A Gaussian over the weights, updated by Laplace's approximation.
 
-    Before each batch it forgets: its precision falls back toward the prior's, so weights may drift.
+    Before each batch it forgets: its precision falls back toward the prior's, so weights may drift; the first weight, the level,
+    forgets faster, because levels drift most.
     """
 
     prior_mean: Floats
@@ -56,8 +60,11 @@ class Logistic:
 
     def learn(self, x: Floats, y: Floats, weight: float = 1.0, steps: int = 2) -> None:
         """Take in one batch: Newton steps to the most probable weights given the old Gaussian and the new outcomes."""
-        held = self.keep * self.precision + (1 - self.keep) * np.diag(self.prior_precision)
-        pull = self.keep * self.precision @ self.mean + (1 - self.keep) * self.prior_precision * self.prior_mean
+        fade = np.ones(len(self.mean))
+        fade[0] = np.sqrt(KEEP_LEVEL)
+        past = self.keep * self.precision * np.outer(fade, fade)
+        held = past + (1 - self.keep) * np.diag(self.prior_precision)
+        pull = past @ self.mean + (1 - self.keep) * self.prior_precision * self.prior_mean
         for _ in range(steps):
             p = calibration.sigmoid(self.score(x))
             curve = weight * np.maximum(p * (1 - p), 1e-3)
@@ -122,11 +129,15 @@ class Ensemble:
     spread: tuple[float, float]
 
     @classmethod
-    def new(cls, intercept: float, weights: Floats, precision: Floats) -> Self:
+    def new(cls, intercept: float, weights: Floats, precision: Floats, core: history.Flags) -> Self:
         """At the prior: the intercept, and mean and precision of the weight of each feature; units start at zero."""
         mean = np.concatenate([[intercept], weights, np.zeros(UNITS)])
-        tight = np.concatenate([[PRECISION], precision, np.full(UNITS, PRECISION)])
-        members = [(Units.drawn(seed, len(weights)), Logistic.new(mean, tight, KEEP)) for seed in range(1, LEARNERS + 1)]
+        members = []
+        for seed in range(1, LEARNERS + 1):
+            last = seed == LEARNERS
+            held = np.where(core, precision, NEVER) if last else precision
+            tight = np.concatenate([[PRECISION], held, np.full(UNITS, NEVER if last else PRECISION)])
+            members.append((Units.drawn(seed, len(weights)), Logistic.new(mean, tight, KEEP)))
         return cls(members, SPREAD_PRIOR)
 
     def score(self, rows: Floats) -> Floats:
@@ -139,8 +150,11 @@ class Ensemble:
         return np.asarray(np.sqrt(unknown + np.var([one.score(design) for one, design in designs], axis=0)), dtype=np.float64)
 
     def learn(self, rows: Floats, outcomes: Floats) -> None:
-        """Take in one batch. Failures of one moment depend on each other (an outage hits many patterns), so a batch counts less
-        the more batches have scattered around their forecasts: divided by the square root of that scatter."""
+        """Take in one batch.
+
+        Failures of one moment depend on each other (an outage hits many patterns), so a batch counts less the more batches have
+        scattered around their forecasts: divided by the square root of that scatter.
+        """
         p = calibration.sigmoid(self.score(rows))
         weight = max(self.scatter**-0.5, LEAST_WEIGHT)
         ratio = float((outcomes - p).sum() ** 2 / max(float((p * (1 - p)).sum()), 1e-9))
