@@ -1,4 +1,4 @@
-"""Bugsink as its makers recommend it for one server: gunicorn in front, Snappea digesting with four workers, SQLite; from PyPI, in a throw-away folder."""
+"""Bugsink as its makers recommend it for one server: gunicorn in front, Snappea digesting with four workers, SQLite; thrown away."""
 
 from __future__ import annotations
 

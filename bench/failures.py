@@ -1,6 +1,6 @@
-"""Failures for the ingest bench: error events of some 3 KB from a few hundred causes, in Sentry's shape and in ours, said with the same words.
+"""Failures for the ingest bench: error events of some 3 KB from a few hundred causes, the same ones in Sentry's shape and in ours.
 
-A cause is an exception raised at one place of one service; its occurrences differ in numbers, ids, hosts and now and then in the way that led there.
+A cause is an exception raised at one place of one service; its occurrences differ in numbers, ids, hosts and what went before.
 Few causes make most of the failures (Zipf), as in production. The same seed gives the same failures.
 """
 
@@ -17,19 +17,8 @@ from typing import Any
 Json = dict[str, Any]
 
 SERVICES = (
-    "checkout",
-    "billing",
-    "search",
-    "catalog",
-    "identity",
-    "shipping",
-    "inventory",
-    "notify",
-    "pricing",
-    "ledger",
-    "media",
-    "gateway",
-)
+    "checkout", "billing", "search", "catalog", "identity", "shipping", "inventory", "notify", "pricing", "ledger", "media", "gateway",
+)  # fmt: skip
 TYPES = (
     ("TimeoutError", "upstream {service} did not answer within {n} ms (attempt {d} of 5)"),
     ("KeyError", "'{word}_{word2}'"),
@@ -41,28 +30,16 @@ TYPES = (
     ("RuntimeError", "{word} worker {n} lost its lease on {word2}-{hex}"),
     ("DecodeError", "could not decode {word} payload at byte {n}: unexpected token in {word2}"),
     ("OperationalError", "could not serialize access due to concurrent update of {word} (transaction {n})"),
-)  # fmt: skip
+)
 WORDS = (
-    "order", "cart", "invoice", "refund", "address", "voucher", "parcel", "session", "profile", "payout", "ledger", "price", "bundle", "stock", "label",
-    "webhook", "coupon", "tariff", "quote", "batch", "shard", "tenant", "contact", "digest", "export", "import", "receipt", "charge", "policy", "region",
+    "order", "cart", "invoice", "refund", "address", "voucher", "parcel", "session", "profile", "payout", "ledger", "price", "bundle",
+    "stock", "label", "webhook", "coupon", "tariff", "quote", "batch", "shard", "tenant", "contact", "digest", "export", "import",
+    "receipt", "charge", "policy", "region",
 )  # fmt: skip
 VERBS = (
-    "load",
-    "apply",
-    "resolve",
-    "commit",
-    "fetch",
-    "render",
-    "publish",
-    "merge",
-    "validate",
-    "settle",
-    "reserve",
-    "split",
-    "sync",
-    "build",
+    "load", "apply", "resolve", "commit", "fetch", "render", "publish", "merge", "validate", "settle", "reserve", "split", "sync", "build",
     "close",
-)
+)  # fmt: skip
 LIBRARIES = (
     ("django/core/handlers/base.py", "_get_response", "response = wrapped_callback(request, *callback_args, **callback_kwargs)"),
     ("django/core/handlers/exception.py", "inner", "response = get_response(request)"),

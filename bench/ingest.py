@@ -106,6 +106,10 @@ def _show(
     if "bugsink" in best:
         alone = best["single"].through / best["bugsink"].through
         result.notes.append(f"one at a time against Bugsink: {figures.ratio(alone)}")
+        pairs = zip(rounds["batch"], rounds["bugsink"], strict=True)
+        result.notes.append(
+            "batches against Bugsink, round by round: " + ", ".join(figures.ratio(one.through / two.through) for one, two in pairs)
+        )
     counts = ours.counts()
     result.notes.append(
         "stored by Everfix: "
@@ -114,12 +118,14 @@ def _show(
     )
     if peer is not None:
         result.notes.append(
-            f"stored by Bugsink {peers.version('bugsink')}: {peer.digested():,} events in {peer.issues():,} issues; {bugsink_server.WEB_WORKERS} web workers, 4 digesting"
+            f"stored by Bugsink {peers.version('bugsink')}: {peer.digested():,} events in {peer.issues():,} issues;"
+            f" {bugsink_server.WEB_WORKERS} web workers, 4 digesting"
         )
     mean = failures.size([failures.ours(one) for one in sample[:500]]), failures.size([failures.sentry(one) for one in sample[:500]])
     causes = len({one.cause for one in sample})
     result.notes.append(
-        f"{len(sample):,} failures of {causes} causes over 30 days; {mean[0]:,.0f} bytes each for Everfix, {mean[1]:,.0f} for Bugsink; {CONNECTIONS} connections"
+        f"{len(sample):,} failures of {causes} causes over 30 days; {mean[0]:,.0f} bytes each for Everfix, {mean[1]:,.0f} for Bugsink;"
+        f" {CONNECTIONS} connections; both with their makers' durability"
     )
 
 

@@ -14,7 +14,7 @@ from everfix import documents
 from everfix.documents.model import Document, Section
 from tests import document_samples as samples
 
-ROUNDS = 3
+ROUNDS = 2
 LIMIT = 120.0
 ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -152,7 +152,8 @@ def _judge(result: figures.Result, best: dict[str, dict[str, float]]) -> None:
         if ours and name in found:
             result.notes.append(f"against {name}: {figures.ratio(found[name]['first'] / ours['first'])}")
     result.notes.append(
-        "Chromium and WeasyPrint get finished HTML with the charts drawn; ours draws them too. WeasyPrint's first includes its import, Chromium's its start"
+        "Chromium and WeasyPrint get finished HTML with the charts drawn; ours draws them too."
+        " WeasyPrint's first includes its import, Chromium's its start"
     )
 
 

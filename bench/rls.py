@@ -1,4 +1,4 @@
-"""What row-level security costs: a grouped count over one workspace of fifty, with our policy against a plain WHERE, in the embedded server."""
+"""What row-level security costs: a grouped count over one workspace of fifty, our policy against a plain WHERE, in the embedded server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUERIES = {
     ),
     "count by day": ("SELECT date_trunc('day', hour), count(*) FROM pattern_hours{where} GROUP BY 1", " WHERE workspace_id = '{here}'"),
 }
-# Foreign keys are off while loading: only the counted table is filled. One workspace's rows lie scattered, as they do when fifty write at once.
+# Foreign keys are off while loading: only the counted table is filled. A workspace's rows lie scattered, as when fifty write at once.
 LOAD = (
     """
 INSERT INTO pattern_hours (workspace_id, pattern_id, hour, failures, newest)
@@ -84,7 +84,7 @@ def _measure(server: Embedded, result: figures.Result) -> list[float]:
             result.add(name, *(f"{value * 1000:.2f} ms" for value in shown), figures.ratio(overhead))
             ratios.append(overhead)
     result.notes.append(
-        f"with no workspace entered the restricted role sees {blind[0] if blind else '?'} of {ROWS:,} rows; answers of both ways are compared"
+        f"with no workspace entered the restricted role sees {blind[0] if blind else '?'} of {ROWS:,} rows; both ways answer the same"
     )
     return ratios
 

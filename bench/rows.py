@@ -1,4 +1,4 @@
-"""Rows for the spreadsheet benches: ten typed columns, as a report's table holds them; needs nothing but Python, so that peers read the same."""
+"""Rows for the spreadsheet benches: ten typed columns, as a report's table holds them; plain Python, so that peers read the same."""
 
 from __future__ import annotations
 

@@ -40,9 +40,11 @@ sheet.freeze_panes(1, 0)
 for place, title in enumerate(rows.HEADERS):
     sheet.set_column(place, place, 14, formats[place])
     sheet.write(0, place, title, book.add_format({"bold": True}))
+text, count, time_ = sheet.write_string, sheet.write_number, sheet.write_datetime  # quicker than `write`, which looks at each cell first
+writers = [text, text, text, count, count, count, count, time_, time_, text]
 for number, row in enumerate(data, 1):
     for place, cell in enumerate(row):
-        sheet.write(number, place, cell, formats[place])
+        writers[place](number, place, cell, formats[place])
 book.close()
 print(json.dumps({"seconds": time.perf_counter() - start, "memory": rows.peak() - before, "bytes": os.path.getsize(sys.argv[2])}))
 """
