@@ -31,7 +31,7 @@ Next = Callable[[Request], Awaitable[Any]]
 
 def create_app(installation: Installation) -> FastAPI:
     """Return the application over an open installation; `app.state.stopping` makes /health answer 503."""
-    app = FastAPI(title="Everfix", version=everfix.__version__, description=everfix.__doc__ or "", lifespan=_lifespan)
+    app = FastAPI(title="Everfix", version=everfix.__version__, description=everfix.__doc__ or "", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.installation, app.state.stopping = installation, False
     app.include_router(v1.router)
     web.mount(app)

@@ -324,6 +324,11 @@ def test_without_scripts_the_numbers_and_the_forms_are_there(look: Any) -> None:
     expect(page.locator("table.runs tbody tr").first).to_contain_text("Executive summary")
 
 
+def test_the_api_explorer_comes_from_this_host(look: Any) -> None:
+    page = look("/docs")
+    expect(page.get_by_text("/v1/ingest/events", exact=True)).to_be_visible()
+
+
 def test_signing_out_closes_the_door(chromium: Browser, server: Server, signed_in: Any) -> None:
     context = chromium.new_context(base_url=server.url)
     page = context.new_page()

@@ -13,7 +13,13 @@ await mkdir(part, { recursive: true });
 try {
   const made = await build({
     absWorkingDir: here,
-    entryPoints: { app: "client/app.js", charts: "client/charts.js", fonts: "client/fonts.css" },
+    entryPoints: [
+      { in: "client/app.js", out: "app" },
+      { in: "client/charts.js", out: "charts" },
+      { in: "client/explorer.js", out: "explorer" },
+      { in: "client/explorer.css", out: "explorer-looks" },
+      { in: "client/fonts.css", out: "fonts" },
+    ],
     entryNames: "[name]-[hash]",
     assetNames: "[name]-[hash]",
     outdir: part,

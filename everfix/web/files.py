@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
-BUNDLED = ("app.js", "charts.js", "fonts.css")
+BUNDLED = ("app.js", "charts.js", "explorer.css", "explorer.js", "fonts.css")
 MISSING = "the scripts and fonts of the pages are not built: run `make assets` (python -m everfix.web.assets), then start again"
 FOR_GOOD = "public, max-age=31536000, immutable"
 
