@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import time
@@ -14,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import failures, load, peers
-from everfix import server
 
 WEB_WORKERS = min(os.cpu_count() or 1, 4)  # the rule of the gunicorn configuration that Bugsink ships
 READY_SECONDS = 60.0
@@ -78,7 +78,9 @@ def running(folder: Path) -> Iterator[Bugsink]:
     """Install (once), configure and serve Bugsink for as long as the block runs; raises Missing when it cannot be had."""
     base = folder / "bugsink"
     base.mkdir()
-    port = server.free_port("127.0.0.1")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "bugsink_conf", "PYTHONPATH": str(base)}
     _run(base, environment, "bugsink-create-conf", "--template=singleserver", f"--host=127.0.0.1:{port}", f"--base-dir={base}")
     with (base / "bugsink_conf.py").open("a", encoding="utf-8") as file:
