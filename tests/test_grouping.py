@@ -97,6 +97,11 @@ def test_a_place_that_takes_many_values_is_a_parameter() -> None:
     assert len(set(found)) == 1
 
 
+def test_empty_brackets_hold_a_value() -> None:
+    hosts = ["", "one.example.com", "two.example.com"]
+    assert len(set(group([Failure("s", "", message=f"connection from 10.0.0.7 ({h}) was refused") for h in hosts]))) == 1
+
+
 def test_words_that_tell_events_apart_stay_apart() -> None:
     assert len(set(group(lines(["granted", "withdrawn"] * 20)))) == 2
 
@@ -252,7 +257,7 @@ def test_scores_are_symmetric_and_reasons_are_words() -> None:
 
 def test_duplicate_tickets_are_ranked_first() -> None:
     tickets = {
-        "a": ("Login page hangs after password reset", "The page never loads once the reset mail was used."),
+        "a": ("Login page hangs after password reset", "The LoginPage never loads once the reset mail was used."),
         "b": ("Export to XLSX loses the header row", "Opening the file shows no header."),
         "c": ("Reset of a password makes the login hang", "After using the reset link, login spins for ever."),
         "d": ("Wrong currency in the monthly report", "Totals are shown in dollars."),

@@ -175,7 +175,7 @@ def test_minified_names_give_way_to_the_file_without_its_hash() -> None:
     assert [f.name for f in trace.root.frames] == ["?@main.js", "?@main.js"]
 
 
-@pytest.mark.parametrize("text", ["", "all is well", "at noon we had lunch", "{}", "\x00\x01", "#1 priority: fix it"])
+@pytest.mark.parametrize("text", ["", "all is well", "at noon we had lunch", "{}", "\x00\x01", "#1 priority: fix it", "\t/a/b.go:3 +0x1"])
 def test_prose_is_no_trace(text: str) -> None:
     found = stacktraces.parse(text)
     assert found is None or not any(f.in_app for f in found.path())
