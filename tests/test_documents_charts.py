@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfix.documents import axes, charts, matrix, palette
+from everfix.documents import axes, charts, fonts, matrix, palette
 from everfix.documents.model import Cell, Chart, Column, Table, Unit
 from tests import document_samples as samples
 
@@ -137,3 +137,34 @@ def test_any_brand_colour_can_be_read_and_told_apart(number: int) -> None:
         assert palette.contrast(colours.good, paper) >= 4.5
         assert palette.contrast(colours.bad, paper) >= 4.5
         assert palette.closest(colours.series[:3]) >= 0.1  # also for readers who do not see red or green
+
+
+def test_names_of_bars_use_the_room_there_is_and_stay_apart_when_shortened() -> None:
+    long = tuple((f"TotalMismatchException in example.checkout.total.TotalGuard number {n}", n + 1) for n in range(4))
+    small, large = (charts.spec(chart("bar", Unit.COUNT, long), width=width)["data"]["values"] for width in (300, 1200))
+    assert all(record["x"].rstrip("\u200b").endswith("…") for record in small)
+    assert [record["x"] for record in large] == [name for name, _ in long]
+    assert len({record["x"] for record in small}) == 4
+    assert all(record["xs"] == name for record, (name, _) in zip(small, long, strict=True))
+
+
+def test_several_figures_of_one_name_stand_side_by_side_and_never_add_up() -> None:
+    columns = (Column(key="x", title="X"), Column(key="a", title="A", unit=Unit.COUNT), Column(key="b", title="B", unit=Unit.COUNT))
+    table = Table(key="t", columns=columns, rows=(("one", 10, 0), ("two", 8, 3)))
+    made = Chart(key="c", title="C", form="bar", table=table, x="x", y=("a", "b"), alt="a")
+    bars = charts.spec(made)["layer"][0]["encoding"]
+    assert bars["x"]["stack"] is None
+    assert bars["yOffset"]["field"] == "s"
+    assert {"10", "0", "8", "3"} <= set(words(charts.svg(made)))
+
+
+def test_a_legend_stands_on_one_line_where_its_names_fit() -> None:
+    assert charts.spec(samples.weekly(), width=400)["config"]["legend"]["columns"] == 2
+    assert charts.spec(samples.weekly(), width=120)["config"]["legend"]["columns"] == 1
+
+
+@given(st.text(max_size=80), st.floats(1, 60))
+@settings(max_examples=200, deadline=None)
+def test_a_shortened_text_is_within_its_room(text: str, most: float) -> None:
+    shown = fonts.within(text, most)
+    assert shown == text or (fonts.ems(shown) <= most and shown.endswith("…"))

@@ -22,7 +22,7 @@ FORMS = forms.FORMS
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VERSION = "6.4"  # of Vega-Lite, bundled with vl-convert-python
 BAR, SLIM, BARS_FRAME = 22, 16, 14  # pixels: a bar with its gap, one of several under one name; what stands around the bars
-CONTAINER = 440  # pixels a chart is laid out for where the page decides its width
+CONTAINER = 380  # pixels a chart is laid out for where the page decides its width
 
 
 def spec(
@@ -124,8 +124,17 @@ def _config(colours: Palette, legend: int) -> Json:
         "view": {"stroke": None},
         "axis": {**text, "domain": False, "ticks": False, "grid": False, "labelPadding": 6, "gridColor": colours.grid, "labelLimit": 190},
         "axisX": {"domain": True, "domainColor": colours.line},
-        "legend": {**text, "orient": "top", "direction": "horizontal", "title": None, "symbolSize": 90, "offset": 6, "labelLimit": 150,
-                   "columns": legend, "columnPadding": 12},
+        "legend": {
+            **text,
+            "orient": "top",
+            "direction": "horizontal",
+            "title": None,
+            "symbolSize": 90,
+            "offset": 6,
+            "labelLimit": 150,
+            "columns": legend,
+            "columnPadding": 12,
+        },
         "text": {"font": fonts.FAMILIES, "fontSize": 11, "color": colours.ink},
         "range": {"category": list(colours.series)},
     }

@@ -22,6 +22,7 @@ TRIES = (
     (LANDSCAPE, 7.4, 25),
     (LANDSCAPE, 6.8, 20),
 )
+EASY = 7.2  # points
 CUT = 7.4  # points, in a table that is cut into panels
 SMALLER = 0.4  # points that a heading is smaller than its column
 POINT = 0.3528  # millimetres
@@ -29,7 +30,7 @@ FRAME = 3.4  # millimetres of padding in a cell, and a hair for rounding
 BAR, BAR_MOST = 11.0, 24.0  # millimetres for a bar in a cell, and where there is room
 ONE_LINE = 17  # a text column whose longest cell is not longer stays on one line
 TEXT_LEAST = 12  # characters that a text column is given at the least before it wraps
-LONG = 62  # characters: what a column of longer texts asks for
+LONG = 84  # characters: what a column of longer texts asks for
 CELL = 700  # characters of one cell on paper; a longer text ends with "…", whole in CSV, XLSX and JSON
 WORD = re.compile(r"\S{18,}")
 SEAM = re.compile(r"(?<=[\w)\]])([._/:=,]+)(?=[\w(\[<])|(?<=[a-z])(?=[A-Z])")  # where a path, a name or an address may break
@@ -66,10 +67,10 @@ def panels(document: Document, table: Table) -> tuple[list[Json], bool]:
         [_cell(cells.show(document, cell, column.unit), column) for cell, column in zip(row, table.columns, strict=True)]
         for row in table.rows
     ]
-    for room, size, characters in TRIES:
-        wants = _wants(table, texts, size, characters)
-        if sum(want.least for want in wants) <= room:
-            return [_panel(table, texts, list(range(len(wants))), _filled(table.columns, wants, room), size=size)], room == LANDSCAPE
+    fitting = [(room, size, wants) for room, size, wants in _tried(table, texts) if sum(want.least for want in wants) <= room]
+    if fitting:
+        room, size, wants = next((one for one in fitting if _unwrapped(table, one)), fitting[0])
+        return [_panel(table, texts, list(range(len(wants))), _filled(table.columns, wants, room), size=size)], room == LANDSCAPE
     wants = _wants(table, texts, CUT, TRIES[-1][2])
     groups = _groups([want.least for want in wants], LANDSCAPE)
     made = []
@@ -79,6 +80,20 @@ def panels(document: Document, table: Table) -> tuple[list[Json], bool]:
         label = f"Columns, part {number} of {len(groups)}" if len(groups) > 1 else ""
         made.append(_panel(table, texts, group, filled, size=CUT, label=label))
     return made, True
+
+
+def _tried(table: Table, texts: list[list[str]]) -> list[tuple[float, float, list[Want]]]:
+    """Return each room and size to try with what the columns want in it, the turned page only where the upright one is too narrow."""
+    tried = [(room, size, _wants(table, texts, size, characters)) for room, size, characters in TRIES]
+    upright_ones = [one for one in tried if one[0] == PORTRAIT]
+    return upright_ones if any(sum(want.least for want in wants) <= room for room, _, wants in upright_ones) else tried
+
+
+def _unwrapped(table: Table, tried: tuple[float, float, list[Want]]) -> bool:
+    """Return whether every cell keeps its line, in type that is still easy to read: then it is worth going smaller for."""
+    room, size, wants = tried
+    full = sum(want.least if column.bar else want.full for want, column in zip(wants, table.columns, strict=True))
+    return size >= EASY and full <= room
 
 
 def _cell(text: str, column: Column) -> str:

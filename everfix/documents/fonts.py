@@ -22,8 +22,10 @@ EMBEDDED = ("Libertinus Serif", "New Computer Modern Math", "DejaVu Sans Mono") 
 
 # Advances of Inter in ems, rounded up; a figure of a table has the one width of tabular figures.
 ADVANCES = {
-    0.26: "ijl’", 0.30: " !',.:I\u00a0·", 0.35: ";`t|", 0.40: "()/[\\]fr", 0.45: "{}“”", 0.51: '"-^_–', 0.55: "*?ksx", 0.60: "FJLacehnouvyz",
-    0.65: "#$&0123456789EPRSTZbdgpq", 0.70: "+<=>ABKVXY~−€", 0.76: "CDGHU", 0.80: "NOQ", 0.85: "w", 0.90: "m…", 0.95: "M", 1.00: "%@W→",
+    0.26: "ijl’", 0.30: " !',.:I\u00a0·", 0.35: ";`t|", 0.40: "()/[\\]fr", 0.45: "{}“”", 0.51: '"-^_–', 0.55: "*?ksx",
+    0.60: "FJLacehnouvyz",
+    0.65: "#$&0123456789EPRSTZbdgpq", 0.70: "+<=>ABKVXY~−€",
+    0.76: "CDGHU", 0.80: "NOQ", 0.85: "w", 0.90: "m…", 0.95: "M", 1.00: "%@W→",
 }  # fmt: skip
 ADVANCE = {letter: width for width, letters in ADVANCES.items() for letter in letters}
 

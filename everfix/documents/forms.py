@@ -197,8 +197,8 @@ def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, w
     if not stacked:  # the value stands at the end of its bar: no axis is needed, but room for the words is
         x["axis"] = None
         low, high = min(0.0, _extreme(records, min)), max(0.0, _extreme(records, max))
-        words_of = max((fonts.ems(str(record["ys"])) for record in records), default=1.0) * LABEL + 10
-        room = min(0.45, words_of / max(1.0, 0.6 * width)) * ((high - low) or 1.0)
+        values, names = (max((fonts.ems(str(record[key])) for record in records), default=1.0) * LABEL + 12 for key in ("ys", "x"))
+        room = values / max(1.0, width - names - 2 * values) * ((high - low) or 1.0)
         x["scale"] = {"domain": [low - room * (low < 0), high + room * (high > 0 or low == 0)], "nice": False, "zero": False}
     beside: Json = {"yOffset": {"field": "s", "type": "nominal", "sort": None}} if len(chart.y) > 1 and not stacked else {}
     encoding = {"y": y, "x": x, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart), **beside}
@@ -325,8 +325,17 @@ def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palett
     layers: list[Json] = [{"mark": {"type": "point", "filled": True, "size": 75, "opacity": 0.75}, "encoding": encoding}]
     if label is not None and len(records) <= NAMED:
         named = {"x": x, "y": y, "text": {"field": "name"}}
-        layers.append({"mark": {"type": "text", "align": "left", "dx": 8, "fontSize": 10, "color": colours.muted}, "encoding": named})
+        layers.append({"mark": {"type": "text", **_inward(records), "fontSize": 10, "color": colours.muted}, "encoding": named})
     return {"layer": layers + _threshold(chart, scaled, colours)}
+
+
+def _inward(records: Records) -> Json:
+    """Put the name of a point on its right, in the right half on its left, so that the edge cuts none."""
+    places = [float(record["x"]) for record in records if isinstance(record["x"], int | float)]
+    if not places or len(places) < len(records):
+        return {"align": "left", "dx": 8}
+    right = f"datum.x > {json.dumps((min(places) + max(places)) / 2)}"
+    return {"align": {"expr": f"{right} ? 'right' : 'left'"}, "dx": {"expr": f"{right} ? -8 : 8"}}
 
 
 def _matrix(chart: Chart, _records: Records, _scaled: axes.Scale, colours: Palette, _width: float) -> Json:

@@ -113,7 +113,8 @@ class Chart(Frozen):
     """A picture of a table: its data are shown in formats that cannot draw, its `alt` is read aloud.
 
     `form` is a key of `documents.charts.FORMS`. `x`, `y` and `series` name columns of `table`; several `y` become several
-    lines, stacked areas and columns, or bars side by side. `lower` and `upper` name a band; `split` is the x value where observed ends and projected begins.
+    lines, stacked areas and columns, or bars side by side. `lower` and `upper` name a band; `split` is the x
+    value where observed ends and projected begins.
     """
 
     kind: Literal["chart"] = "chart"

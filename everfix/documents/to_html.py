@@ -191,7 +191,9 @@ def _roles(light: Palette) -> dict[str, str]:
 def _table(document: Document, table: Table) -> Json:
     shares, tones, classes = cells.shares(table), cells.tones(table), _classes(table)
     links = [cells.link(address) for address in table.links]
-    longest = {place: max(len(cells.show(document, row[place], table.columns[place].unit)) for row in table.rows) for place in shares if table.rows}
+    longest = {
+        place: max((len(cells.show(document, row[place], table.columns[place].unit)) for row in table.rows), default=0) for place in shares
+    }
     rows = []
     for number, row in enumerate(table.rows):
         made = []
@@ -205,7 +207,8 @@ def _table(document: Document, table: Table) -> Json:
             made.append(_cell(text, column, classes[place], tones[place][number] if place in tones else "plain", first=place == 0))
         rows.append(made)
     return {
-        "title": cells.title(table), "note": words.printable(table.note), "bare": False, "same": False, "extent": cells.extent(table), "rows": rows,
+        "title": cells.title(table), "note": words.printable(table.note), "bare": False, "same": False, "rows": rows,
+        "extent": cells.extent(table),
         "empty": "" if table.rows else words.printable(table.empty),
         "columns": [{"title": words.printable(column.title), "class": name} for column, name in zip(table.columns, classes, strict=True)],
     }  # fmt: skip

@@ -269,8 +269,9 @@ def _chart(document: Document, section: Section, chart: Chart, pair: list[Chart]
     wide = len(pair) == 1
     width = HALF if not wide else MIDDLE if chart.form == "matrix" else FULL
     shown: Json = {
-        "title": upright(words.short(cells.title(chart), 120)), "alt": cells.heading(chart.alt, "Chart", 2000), "of": [section.id, chart.key],
-        "wide": wide, "width": width, "height": max(map(_tall, pair)), "svg": "", "low": "", "png": [], "empty": "", "key": [],
+        "title": upright(words.short(cells.title(chart), 120)), "alt": cells.heading(chart.alt, "Chart", 2000),
+        "of": [section.id, chart.key], "wide": wide, "width": width, "height": max(map(_tall, pair)),
+        "svg": "", "low": "", "png": [], "empty": "", "key": [],
         "note": upright(words.printable(chart.table.note)),
     }  # fmt: skip
     if not chart.table.rows:
