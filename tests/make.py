@@ -144,6 +144,12 @@ class Workspace:
             loop.learn(db, found, now=now)
         return found
 
+    def ingest_learned(self, cause: str, at: datetime, *, now: datetime | None = None) -> list[UUID]:
+        """Let one more failure of a cause happen at a moment, and learn it soon after."""
+        return self.learn(
+            failures(cause, (0,), end=at, external_id=f"{cause}-at-{at.isoformat()}")[0], now=now or at + timedelta(minutes=1)
+        )
+
     def work(self) -> int:
         """Do every queued job of this workspace in this process until none is left, and return how many that were."""
         done = 0

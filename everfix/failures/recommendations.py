@@ -1,4 +1,4 @@
-"""Recommendations: ranked fixes for patterns, from `fixes.recommend`; each keeps the arithmetic of its rank."""
+"""Recommendations: ranked fixes for patterns, from `fixes.recommend`; each keeps the arithmetic of its figures."""
 
 from __future__ import annotations
 
@@ -209,9 +209,11 @@ def resolutions(db: Session) -> list[fixes.Resolution]:
     ]
 
 
+# Rank 1 is expected to prevent most returns; of two that prevent as much, the one that is likelier to hold for less effort comes first.
 _RANK = """
 UPDATE recommendations r SET rank = o.place FROM (
-    SELECT id, row_number() OVER (ORDER BY score DESC, created_at, id) AS place FROM recommendations WHERE status IN ('pending', 'in_progress')
+    SELECT id, CASE WHEN open THEN row_number() OVER (PARTITION BY open ORDER BY expected_loops_prevented DESC, score DESC, created_at, id) END AS place
+    FROM (SELECT *, status IN ('pending', 'in_progress') AS open FROM recommendations) every
 ) o WHERE r.id = o.id AND r.rank IS DISTINCT FROM o.place
 """
 
@@ -227,10 +229,13 @@ def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, 
     if status not in FLOW[found.status]:
         raise Conflict(f"a recommendation that is {found.status} can become {' or '.join(FLOW[found.status])}, not {status}")
     before, found.status, found.updated_at = found.status, status, clock.now()
+    if before == IMPLEMENTED:
+        found.implemented_at = found.claim = None
+        verifications.withdraw(db, found.id)
     if status == IMPLEMENTED:
         details = dict(claim or {})
         at = details.pop("at", None) or clock.now()
-        found.implemented_at, found.claim, found.rank = at, {**details, "at": at.isoformat()}, None
+        found.implemented_at, found.claim = at, {**details, "at": at.isoformat()}
         _start_watch(db, found, at)
     db.flush()
     db.execute(text(_RANK))

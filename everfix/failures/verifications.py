@@ -74,6 +74,11 @@ def start(db: Session, recommendation_id: UUID, pattern_id: UUID, at: datetime) 
     return watch.id
 
 
+def withdraw(db: Session, recommendation_id: UUID) -> None:
+    """End the watch over a fix that turned out not to be in place, as if it had never been claimed."""
+    db.execute(text(_WITHDRAW), {"id": recommendation_id})
+
+
 def check(db: Session, now: datetime) -> list[UUID]:
     """Bring every open watch up to `now`; settles those that can be, re-opens what came back, and returns the patterns re-opened."""
     rows = db.execute(text(_WATCHES), {"now": now, "grace": GRACE}).all()
@@ -107,6 +112,13 @@ def _follow(db: Session, reopened: list[UUID], now: datetime) -> None:
     db.execute(text(_CLOSE), {"now": now})
 
 
+_WITHDRAW = """
+WITH gone AS (DELETE FROM verifications WHERE recommendation_id = :id RETURNING pattern_id)
+UPDATE patterns p SET mitigating_since = NULL, updated_at = now() FROM gone g
+WHERE p.id = g.pattern_id AND NOT EXISTS (
+    SELECT FROM verifications v WHERE v.pattern_id = p.id AND v.recommendation_id <> :id AND v.verdict IN ('watching', 'held')
+)
+"""
 _WATCHES = """
 SELECT v.id, v.pattern_id, v.claimed_at, v.window_ends_at, v.rate_per_day, count(DISTINCT i.occurred_at::date)::int AS observed
 FROM verifications v LEFT JOIN issues i ON i.pattern_id = v.pattern_id

@@ -68,7 +68,7 @@ SOURCES = (
     Source(
         "recommended_fixes",
         "Recommended fixes",
-        "The open recommendations by rank: expected returns prevented × probability that the fix holds ÷ effort.",
+        "The open recommendations by rank: those expected to prevent most returns first.",
         (
             column("rank", "Rank", Unit.COUNT),
             column("fix", "Fix", wide=True),
