@@ -92,36 +92,55 @@ def _hold(db: Session, grouper: grouping.Grouper) -> None:
 
 
 def assign(db: Session, batch: Batch) -> None:
-    """Put each issue into its pattern: by exact key, else by likeness, else into a new one; the reason is stored with it."""
+    """Put each issue into its pattern: by exact key, else by likeness, else into a new one; the reason is stored with it.
+
+    The grouper decides, in memory; then the groups' patterns are looked up at once. Where it learnt that two groups are one, their
+    patterns become one.
+    """
     here = workspaces.here(db)
-    keys = {found.key for found in batch.prints.values()}
-    known = patterns.known(db, fingerprint.CURRENT, keys)
     grouper = _grouper(db)
     scope = grouper.scopes.setdefault(SCOPE, grouping.Scope())
-    groups: dict[str, UUID] = {}
+    judged: list[tuple[Issue, fingerprint.Fingerprint, grouping.Assignment]] = []
+    for issue in batch.issues:
+        found = batch.prints.get(issue.id)
+        if found is not None:
+            judged.append((issue, found, _allowed(here, found, grouping.assign(scope, found, grouper.corrections))))
+        elif issue.pattern_id is not None:
+            batch.touched.add(issue.pattern_id)
+    known = patterns.known(db, fingerprint.CURRENT, {name for _, _, made in judged for name in (made.group, *made.absorbed)})
     fresh: dict[str, UUID] = {}
     links: list[Link] = []
+    joined: list[tuple[UUID, UUID]] = []
     with db.no_autoflush:  # new patterns are written together, before the first key or issue that refers to them
-        for issue in batch.issues:
-            found = batch.prints.get(issue.id)
-            if found is None:
-                if issue.pattern_id is not None:
-                    batch.touched.add(issue.pattern_id)
-                continue
-            made = grouping.assign(scope, found, grouper.corrections)
-            pattern_id = known.get(found.key)
-            if pattern_id is None:
-                pattern_id, confidence = _place(db, here, issue, found, made, groups)
-                known[found.key] = fresh[found.key] = pattern_id
-                why = made.why
-            else:
-                confidence, why = EXACT, {**found.why, "rule": f"same {found.why.get('rule', 'fingerprint')}"}
-            links.append(_linked(issue, found, pattern_id, confidence, why, made))
+        for issue, found, made in judged:
+            new = made.group not in known
+            if new:
+                known[made.group] = fresh[made.group] = patterns.create(db, _draft(issue, found))
+            pattern_id = known[made.group]
+            for gone in made.absorbed:
+                if known.get(gone, pattern_id) != pattern_id:
+                    joined.append((known[gone], pattern_id))
+                known[gone] = fresh[gone] = pattern_id
+            confidence = FIRST if new else EXACT if made.similarity >= 1.0 else made.similarity
+            links.append(_linked(issue, found, pattern_id, confidence, made.why, made))
     db.flush()
-    for key, pattern_id in fresh.items():
-        patterns.remember(db, fingerprint.CURRENT, key, pattern_id)
+    for group, pattern_id in fresh.items():
+        patterns.remember(db, fingerprint.CURRENT, group, pattern_id)
     _link(db, batch, links)
+    for gone_pattern, kept in joined:
+        patterns.absorb(db, gone_pattern, kept)
+        batch.touched.discard(gone_pattern)
+        batch.touched.add(kept)
     _hold(db, grouper)
+
+
+def _allowed(here: workspaces.Workspace, found: fingerprint.Fingerprint, made: grouping.Assignment) -> grouping.Assignment:
+    """Return the grouper's word, or the failure's own group where the workspace links nothing by likeness, or not at so little confidence."""
+    by_likeness = made.group != found.key and made.similarity < 1.0
+    if by_likeness and (not here.ai_auto_link or made.similarity < here.ai_confidence_threshold):
+        why = {**made.why, "rule": "kept apart: likeness below the workspace's threshold"}
+        return grouping.Assignment(found.key, why, made.similarity, (made.group, made.similarity))
+    return made
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,27 +186,17 @@ FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(id uuid, pattern_id uuid, fin
 """
 
 
-def _place(
-    db: Session, here: workspaces.Workspace, issue: Issue, found: fingerprint.Fingerprint, made: grouping.Assignment, groups: dict[str, UUID]
-) -> tuple[UUID, float]:
-    """Return the pattern of an issue whose key is new, and how sure that is."""
-    if made.group != found.key and here.ai_auto_link and made.similarity >= here.ai_confidence_threshold:
-        alike = groups.get(made.group) or patterns.known(db, fingerprint.CURRENT, [made.group]).get(made.group)
-        if alike is not None:
-            groups[made.group] = alike
-            return alike, made.similarity
-    draft = patterns.Draft(
+def _draft(issue: Issue, found: fingerprint.Fingerprint) -> patterns.Draft:
+    signature = {"error_signature": found.signature[:200]}
+    return patterns.Draft(
         name=names.of(found.signature or issue.title),
-        fingerprint={"error_type": issue.error_type, "error_signature": found.signature[:200]} if issue.error_type else {"error_signature": found.signature[:200]},
+        fingerprint={"error_type": issue.error_type, **signature} if issue.error_type else signature,
         why=found.why,
         service=issue.service,
         team=issue.team,
         kind=issue.kind,
         severity=issue.severity,
     )
-    pattern_id = patterns.create(db, draft)
-    groups[made.group] = pattern_id
-    return pattern_id, FIRST
 
 
 def recount(db: Session, batch: Batch) -> None:

@@ -60,7 +60,7 @@ class Pattern(WorkspaceRow, Base):
 
 
 class PatternKey(Base):
-    """The exact stage of grouping: a fingerprint's key belongs to one pattern. Looked up in O(1), whatever the history."""
+    """Which pattern a group of the grouper (named by the fingerprint that began it) is. Looked up in O(1), whatever the history."""
 
     __tablename__ = "pattern_keys"
     __table_args__ = (PrimaryKeyConstraint("workspace_id", "version", "key"), refers("pattern_id", "patterns"))
@@ -124,11 +124,37 @@ def known(db: Session, version: str, keys: Iterable[str]) -> dict[str, UUID]:
 
 
 def remember(db: Session, version: str, key: str, pattern_id: UUID) -> None:
-    """Let later failures of this key find the pattern; the first to say so wins."""
+    """Let later failures of this group find the pattern."""
     db.execute(
-        text("INSERT INTO pattern_keys (version, key, pattern_id) VALUES (:version, :key, :pattern) ON CONFLICT DO NOTHING"),
+        text(
+            "INSERT INTO pattern_keys (version, key, pattern_id) VALUES (:version, :key, :pattern)"
+            " ON CONFLICT (workspace_id, version, key) DO UPDATE SET pattern_id = excluded.pattern_id"
+        ),
         {"version": version, "key": key, "pattern": pattern_id},
     )
+
+
+def absorb(db: Session, gone: UUID, kept: UUID) -> None:
+    """Make two patterns one: issues, keys, fixes and the track record of `gone` go over to `kept`, which must be recounted."""
+    given = {"gone": gone, "kept": kept}
+    for statement in _ABSORB:
+        db.execute(text(statement), given)
+
+
+# What stands once for a pattern (a day's prediction, a fix's watch) is kept from `kept` where both have it; a proposal that nobody took up goes.
+_ABSORB = (
+    "UPDATE issues SET pattern_id = :kept WHERE pattern_id = :gone",
+    "UPDATE pattern_keys SET pattern_id = :kept WHERE pattern_id = :gone",
+    """UPDATE predictions p SET pattern_id = :kept WHERE pattern_id = :gone AND outcome IS NOT NULL AND NOT EXISTS (
+        SELECT FROM predictions k WHERE k.pattern_id = :kept AND k.window_days = p.window_days AND k.day = p.day)""",
+    """DELETE FROM recommendations r USING recommendation_patterns rp
+        WHERE rp.recommendation_id = r.id AND rp.pattern_id = :gone AND r.status = 'pending'""",
+    """UPDATE recommendation_patterns rp SET pattern_id = :kept WHERE pattern_id = :gone AND NOT EXISTS (
+        SELECT FROM recommendation_patterns k WHERE k.pattern_id = :kept AND k.recommendation_id = rp.recommendation_id)""",
+    """UPDATE verifications v SET pattern_id = :kept WHERE pattern_id = :gone AND NOT EXISTS (
+        SELECT FROM verifications k WHERE k.pattern_id = :kept AND k.recommendation_id = v.recommendation_id)""",
+    "DELETE FROM patterns WHERE id = :gone",
+)
 
 
 def recount(db: Session, pattern_ids: Sequence[UUID]) -> None:
