@@ -18,7 +18,7 @@ from everfix.core import ids, jobs
 from everfix.documents.model import Figure, Figures
 from everfix.failures import predictions, recommendations
 from everfix.failures.patterns import Pattern
-from everfix.failures.recommendations import Recommendation
+from everfix.failures.recommendations import Recommendation, RecommendationPattern
 from everfix.identity import tokens
 from everfix.identity.principals import Scope
 from everfix.identity.workspaces import Workspace as Row
@@ -205,6 +205,20 @@ def test_a_session_may_no_more_and_lives_no_longer_than_its_token(alice: make.Wo
         assert begun.expires_at - begun.created_at <= life + timedelta(seconds=5)
 
 
+def test_colours_are_kept_without_scripts(alice: make.Workspace) -> None:
+    person = Person(alice.client)
+    assert person.post("/theme", {"theme": "dark", "next": "//evil.example"}).headers["location"] == "/dashboard"
+    assert '<html lang="en" data-theme="dark">' in person.page("/login")
+    person.post("/theme", {"theme": "pink"})
+    assert 'data-theme="dark"' in person.page("/login")
+
+
+def test_the_root_leads_in(alice: make.Workspace, owner_page: Person) -> None:
+    assert owner_page.get("/").headers["location"] == "/dashboard"
+    assert Person(alice.client).get("/").headers["location"].startswith("/login")
+    assert owner_page.get("/login?next=/issues").headers["location"] == "/issues"
+
+
 # ---- what is shown
 
 
@@ -284,7 +298,8 @@ def test_one_pattern_explains_itself(full: make.Workspace, owner_page: Person, t
         predictions.refresh(db, time())
         pattern = db.execute(select(Pattern).order_by(Pattern.issue_count.desc()).limit(1)).scalar_one()
         recommendations.refresh(db, [pattern.id])
-        fix = db.execute(select(Recommendation)).scalars().first()
+        of_pattern = select(RecommendationPattern.recommendation_id).where(RecommendationPattern.pattern_id == pattern.id)
+        fix = db.execute(select(Recommendation).where(Recommendation.id.in_(of_pattern))).scalars().first()
         standing = predictions.newest(db, pattern.id)
     assert standing
     page = unescape(owner_page.page(f"/patterns/{pattern.id}"))

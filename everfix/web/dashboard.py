@@ -87,7 +87,9 @@ def _as_of(until: str, newest: datetime, now: datetime, timezone: str) -> tuple[
 
 
 # block key → how high its chart stands
-HEIGHTS = {"risk_by_day_chart": 250, "issues_by_severity_chart": 250, "issues_by_day_chart": 250, "issues_by_hour_chart": 250}
+HEIGHTS = dict.fromkeys(
+    ("risk_by_day_chart", "issues_by_severity_chart", "issues_by_day_chart", "issues_by_hour_chart", "issues_by_service_chart"), 250
+)
 COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "top_patterns": (("pattern", "status", "risk_score", "issues", "share", "before", "last_seen", "probability"), {"pattern": "service"}),
     "loops_prevented": (("fix", "claimed", "expected", "observed", "prevented", "holds", "verdict"), {"fix": "pattern"}),
