@@ -70,9 +70,9 @@ SOURCES = (
         "Recommended fixes",
         "The open recommendations by rank: those expected to prevent most returns first.",
         (
-            column("rank", "Rank", Unit.COUNT),
             column("fix", "Fix", wide=True),
             column("pattern", "Pattern", wide=True),
+            column("rank", "Rank", Unit.COUNT),
             column("type", "Type"),
             column("effort", "Effort"),
             column("impact", "Impact"),
@@ -80,7 +80,7 @@ SOURCES = (
             column("expected_cost_saved", "Worth", Unit.MONEY, better="up"),
         ),
         """
-        SELECT r.rank, r.title, p.name, replace(r.type, '_', ' '), r.effort, replace(r.impact, '_', ' '), r.expected_loops_prevented,
+        SELECT r.title, p.name, r.rank, replace(r.type, '_', ' '), r.effort, replace(r.impact, '_', ' '), r.expected_loops_prevented,
             r.expected_cost_saved, p.id
         FROM recommendations r JOIN recommendation_patterns rp ON rp.recommendation_id = r.id JOIN patterns p ON p.id = rp.pattern_id
         WHERE r.status IN ('pending', 'in_progress') ORDER BY r.rank, r.id LIMIT :limit

@@ -135,7 +135,7 @@ SOURCES = (
         ), kinds AS (
             SELECT *, CASE
                 WHEN first_seen_at >= :start AND now >= 2 THEN 'new'
-                WHEN last_before < first_now - interval '30 days' AND now > 0 THEN 'came back'
+                WHEN last_before < first_now - interval '30 days' AND now > 0 AND before = 0 THEN 'came back'
                 WHEN before > 0 AND now > before THEN 'rose' WHEN before > now AND now > 0 THEN 'fell' WHEN before >= 2 AND now = 0 THEN 'went silent' END AS change
             FROM counts
         ), placed AS (

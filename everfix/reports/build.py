@@ -20,12 +20,17 @@ from everfix.reports.sections import SECTIONS, Context
 SIMULATED = "The failures in this report are simulated: a made-up company, not yours."
 
 
+def check_filters(filters: Json) -> None:
+    """Raise Invalid for a filter that does not exist."""
+    if filters:
+        raise Invalid(f"reports have no filter {next(iter(filters))[:60]!r}", details={"filters": "must be empty"})
+
+
 def document(
     db: Session, name: str, template: str, sections: Sequence[str], window: str, filters: Json, as_of: datetime, url: str
 ) -> model.Document:
     """Return the complete report, its narrative grounded in its own figures; raises Invalid for a filter that does not exist."""
-    if filters:
-        raise Invalid(f"reports have no filter {next(iter(filters))!r}", details={"filters": "must be empty"})
+    check_filters(filters)
     here = workspaces.here(db)
     period = periods.last(templates.days(window), as_of, here.timezone)
     context = Context(db, period, here, url)

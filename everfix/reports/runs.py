@@ -73,11 +73,12 @@ def request(
     filters: Json | None = None,
     as_of: datetime | None = None,
 ) -> tuple[UUID, UUID]:
-    """Insert a run and its job, and return both ids; raises Invalid for an unknown template, section, window or format."""
+    """Insert a run and its job, and return both ids; raises Invalid for an unknown template, section, window, format or filter."""
     chosen = templates.get(template)
     wanted = templates.sections_of(chosen, sections)
     known = [renderer(format_) for format_ in formats]
     templates.days(window)
+    build.check_filters(filters or {})
     run = Run(
         id=ids.new(),
         name=name or chosen.name,

@@ -95,21 +95,13 @@ def _top_patterns(context: Context) -> tuple[Block, ...]:
 
 
 def _loops_prevented(context: Context) -> tuple[Block, ...]:
+    """The table, and a chart only where something came back: bars of zero say nothing that the table does not."""
     table = context.table("loops_prevented", limit=10)
-    if not table.rows:
+    if not any(table.column("observed")):
         return (table,)
     alt = "For each fix in place, the returns expected at the old rate and those that came."
-    chart = Chart(key="loops_prevented_chart", title="Expected and came", form="bar", table=table.model_copy(update={"links": ()}), x="pattern", y=("expected", "observed"), alt=alt)
-    return (table, chart)
-
-
-def _predictions_due(context: Context) -> tuple[Block, ...]:
-    table = context.table("predictions_due", limit=8)
-    if not table.rows:
-        return (table,)
-    alt = "The patterns most likely to fail again, with their probability."
-    chart = Chart(key="predictions_due_chart", title="Most likely to come back", form="bar", table=table.model_copy(update={"links": ()}), x="pattern", y=("probability",), alt=alt)
-    return (table, chart)
+    bare = table.model_copy(update={"links": ()})
+    return (table, Chart(key="loops_prevented_chart", title="Expected and came", form="bar", table=bare, x="pattern", y=("expected", "observed"), alt=alt))
 
 
 def _forecast(context: Context) -> tuple[Block, ...]:
@@ -201,7 +193,7 @@ SECTIONS: dict[str, Section] = {
     "risk_trend": Section("Risk trend", _risk_trend),
     "loops_prevented": Section("Loops prevented", _loops_prevented),
     "recommended_fixes": Section("Recommended fixes", _tables("recommended_fixes", limit=8)),
-    "predictions_due": Section("Likely to come back", _predictions_due),
+    "predictions_due": Section("Likely to come back", _tables("predictions_due", limit=8)),
     "what_changed": Section("What changed", _tables("what_changed")),
     "pattern_kpis": Section("Patterns at a glance", _pattern_kpis),
     "pattern_list": Section("All patterns", _tables("pattern_list", limit=200)),

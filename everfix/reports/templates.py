@@ -10,7 +10,7 @@ from everfix.errors import Invalid
 from everfix.reports.sections import SECTIONS
 
 WINDOWS = {"7d": 7, "30d": 30, "90d": 90}
-CUSTOM = re.compile(r"^([1-9]\d{0,2})d$")
+CUSTOM = re.compile(r"^([1-9][0-9]{0,2})d$")
 LONGEST = 366
 
 
