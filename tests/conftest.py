@@ -86,7 +86,7 @@ def keys() -> crypto.Keys:
 
 
 @pytest.fixture(scope="session")
-def template(server: Embedded, keys: crypto.Keys) -> tuple[str, dict[str, make.Seeded]]:
+def prepared(server: Embedded, keys: crypto.Keys) -> tuple[str, dict[str, make.Seeded]]:
     """The name of a migrated database with the three workspaces, and what is in it; nobody is connected to it."""
     migrations.create_database(server.url, "template")
     url = database.with_database(server.url, "template")
@@ -104,14 +104,14 @@ def template(server: Embedded, keys: crypto.Keys) -> tuple[str, dict[str, make.S
 
 
 @pytest.fixture(scope="session")
-def clone(server: Embedded, template: tuple[str, dict[str, make.Seeded]]) -> Iterator[Callable[[str], str]]:
+def clone(server: Embedded, prepared: tuple[str, dict[str, make.Seeded]]) -> Iterator[Callable[[str], str]]:
     """Return a function that makes a database of that name from the template and returns its owner's URL."""
     names: list[str] = []
 
     def make_one(name: str) -> str:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template[0])))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(prepared[0])))
         names.append(name)
         return database.with_database(server.url, name)
 
@@ -192,8 +192,8 @@ def owner(owner_url: str, installation: Installation) -> Iterator[Database]:
 
 def _workspace(name: str) -> Any:
     @pytest.fixture(name=name)
-    def of(client: httpx.Client, installation: Installation, template: tuple[str, dict[str, make.Seeded]]) -> make.Workspace:
-        return make.Workspace(template[1][name], client, installation)
+    def of(client: httpx.Client, installation: Installation, prepared: tuple[str, dict[str, make.Seeded]]) -> make.Workspace:
+        return make.Workspace(prepared[1][name], client, installation)
 
     return of
 

@@ -84,8 +84,8 @@ class Place:
 
 
 @pytest.fixture
-def place(clone: Callable[[str], str], template: tuple[str, dict[str, make.Seeded]], keys: Keys, tmp_path: Path) -> Iterator[Place]:
-    made = Place(clone("place"), tmp_path, keys, template[1]["alice"])
+def place(clone: Callable[[str], str], prepared: tuple[str, dict[str, make.Seeded]], keys: Keys, tmp_path: Path) -> Iterator[Place]:
+    made = Place(clone("place"), tmp_path, keys, prepared[1]["alice"])
     yield made
     made.close()
 

@@ -61,16 +61,20 @@ SOURCES = (
     Source(
         "prediction_matrix",
         "Probability and impact",
-        "How many standing predictions lie in each cell of likelihood and impact.",
-        (column("likelihood", "Likelihood"), column("impact", "Impact"), column("predictions", "Predictions", Unit.COUNT)),
+        "The standing predictions, most probable first, each by its probability and its pattern's risk.",
+        (
+            column("pattern", "Pattern", wide=True),
+            column("likelihood", "Likelihood", Unit.PROBABILITY, better="down"),
+            column("impact", "Impact", Unit.SCORE, better="down"),
+        ),
         f"""
-        SELECT l.name, m.name, count(f.id)
-        FROM (VALUES (1, 'Rare'), (2, 'Unlikely'), (3, 'Possible'), (4, 'Likely'), (5, 'Almost Certain')) l(n, name)
-        CROSS JOIN (VALUES (1, 'Negligible'), (2, 'Minor'), (3, 'Moderate'), (4, 'Major'), (5, 'Severe')) m(n, name)
-        LEFT JOIN (SELECT f.id, least(5, floor(f.probability * 5) + 1) AS l, greatest(1, least(5, ceil((p.risk_score + 1) / 20.2))) AS m
-            FROM predictions f JOIN patterns p ON p.id = f.pattern_id WHERE {_NOW}) f ON f.l = l.n AND f.m = m.n
-        GROUP BY l.n, l.name, m.n, m.name ORDER BY l.n, m.n
+        SELECT p.name, f.probability, p.risk_score, p.id
+        FROM predictions f JOIN patterns p ON p.id = f.pattern_id WHERE {_NOW} ORDER BY f.probability DESC, p.risk_score DESC, p.id LIMIT :limit
         """,
+        (LIMIT,),
+        counts=f"SELECT count(*) FROM predictions f WHERE {_NOW}",
+        page="/patterns/{}",
+        empty="No pattern has a prediction yet.",
     ),
     Source(
         "prediction_calibration",

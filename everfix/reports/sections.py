@@ -115,9 +115,12 @@ def _forecast(context: Context) -> tuple[Block, ...]:
 
 
 def _matrix(context: Context) -> tuple[Block, ...]:
-    alt = "How many predictions lie in each cell of likelihood and impact."
-    table = context.table("prediction_matrix")
-    return (Chart(key="matrix_chart", title=table.title, form="matrix", table=table, x="impact", y=("predictions",), series="likelihood", alt=alt),)
+    table = context.table("prediction_matrix", limit=10)
+    if not table.rows:
+        return (table,)
+    alt = "The predictions that are most probable, each placed by its probability and its pattern's risk."
+    chart = Chart(key="matrix_chart", title=table.title, form="matrix", table=table.model_copy(update={"links": ()}), x="impact", y=("likelihood",), alt=alt)
+    return (chart,)
 
 
 def _accuracy(context: Context) -> tuple[Block, ...]:
