@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from everfix.narrative import facts, grounding, rules
 from everfix.narrative.facts import Facts
 from tests import narrative_documents as documents
 
-NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?![\w,]*\d)")
+NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w,]*\d)")
 DATE = re.compile(r"\b(\d{1,2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d{4})\b")
 FLIPS = {
     "rose": "fell",
@@ -40,9 +41,9 @@ RANKS = {
     "first:": "second:",
     "first is": "third is",
     "three largest": "five largest",
-    "led by": None,
     "peaked": "bottomed",
 }
+SEEDS = 40
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -153,15 +154,14 @@ def rank(text: str, document: Document, rng: random.Random) -> str | None:
     spans = masked(text, document)
     found = [
         match
-        for word, new in RANKS.items()
-        if new
+        for word in RANKS
         for match in re.finditer(re.escape(word), text)
         if not any(start <= match.start() < end for start, end in spans)
     ]
     if not found:
         return None
     match = rng.choice(found)
-    return put(text, *match.span(), RANKS[match.group()] or "")
+    return put(text, *match.span(), RANKS[match.group()])
 
 
 KINDS: dict[str, Callable[[str, Document, random.Random], str | None]] = {
@@ -180,14 +180,19 @@ def refusals(text: str, known: Facts) -> list[tuple[str, str]]:
     return [refused for _, _, found in grounding.paragraph(text, known) for refused in found]
 
 
+@cache
+def written(seed: int) -> tuple[Document, Facts, tuple[str, ...]]:
+    """Return a random Document with its facts and the texts written about it; every kind of corruption starts from the same ones."""
+    document = documents.generated(random.Random(seed))
+    known = facts.of(document)
+    return document, known, tuple(texts(rules.write(document, known)))
+
+
 def corrupted(kind: str, seed: int) -> tuple[str, str, bool] | None:
     """Return (sound text, corrupted text, refused?) for a random Document, or None where nothing of this kind can be corrupted."""
-    rng = random.Random(seed)
-    document = documents.generated(rng)
-    known = facts.of(document)
-    candidates = texts(rules.write(document, known))
-    rng.shuffle(candidates)
-    for text in candidates:
+    document, known, candidates = written(seed)
+    rng = random.Random(f"{kind}{seed}")
+    for text in rng.sample(candidates, len(candidates)):
         wrong = KINDS[kind](text, document, rng)
         if wrong is not None and wrong != text:
             return text, wrong, bool(refusals(wrong, known))
@@ -197,18 +202,18 @@ def corrupted(kind: str, seed: int) -> tuple[str, str, bool] | None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_corrupted_text_is_refused(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     tried: Counter[bool] = Counter()
-    for seed in range(50):
+    for seed in range(SEEDS):
         result = corrupted(kind, seed)
         if result is not None:
             tried[result[2]] += 1
     rate = tried[True] / max(tried.total(), 1)
     with capsys.disabled():
         print(f"\n{kind}: {tried[True]} of {tried.total()} refused ({rate:.1%})", end="")  # noqa: T201 - the rate is the result
-    assert tried.total() >= 45
+    assert tried.total() >= 0.9 * SEEDS
     assert rate >= 0.95
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 10**9))
 def test_a_rule_written_text_passes(seed: int) -> None:
     document = documents.generated(random.Random(seed))

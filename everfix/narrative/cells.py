@@ -75,7 +75,7 @@ def _read(section: str, key: str, table: Table, collected: Collected) -> Read:
     rows = []
     for row in table.rows[:ROWS]:
         names = [
-            collected.name(str(row[index]), f"{section}.{key}.{table.columns[index].key}")
+            collected.name(told(table.columns[index], row[index]), f"{section}.{key}.{table.columns[index].key}", alias=str(row[index]))
             for index in named
             if row[index] not in (None, "")
         ]
@@ -85,6 +85,12 @@ def _read(section: str, key: str, table: Table, collected: Collected) -> Read:
         names = names or ([] if named else said[:1])
         rows.append(tuple(names))
     return Read(section, key, table, named[0] if named else None, named, states, tuple(rows))
+
+
+def told(column: Column, cell: Cell) -> str:
+    """Return a cell as a name: a trigger without the evidence that stands behind it in brackets."""
+    text = str(cell)
+    return text.partition(" (")[0] if column.key in lexicon.TRIGGER_KEYS and text.endswith(")") else text
 
 
 def label(table: Table) -> int | None:

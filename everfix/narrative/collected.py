@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from everfix.narrative import lexicon, tokens
 from everfix.narrative.fact import Fact, canonical, short
 
+WINDOW = re.compile(r"\bin \d+ days$")
 RESERVED = frozenset().union(lexicon.UP, lexicon.DOWN, lexicon.FIRST, lexicon.LAST, lexicon.BREAKS, lexicon.PRONOUNS, lexicon.STOP)
 
 
@@ -31,18 +33,19 @@ class Collected:
     def add(self, fact: Fact) -> None:
         self.facts.append(fact)
 
-    def name(self, text: str, column: str) -> str:
-        """Know `text` as the name of a row and return it as facts carry it; "" for what cannot be told from a number."""
+    def name(self, text: str, column: str, *, alias: str = "") -> str:
+        """Know `text` (and its `alias`) as the name of a row and return it as facts carry it; "" for what reads like a number."""
         name = canonical(text)
         if not any(letter.isalpha() for letter in name) or name in lexicon.MONTHS or name in lexicon.WEEKDAYS:
             return ""
         if name not in self.columns:
             self.columns[name] = set()
-            for shown in {text, short(text)}:
-                key = tokens.lows(shown)
-                if key not in ((), *((word,) for word in RESERVED)):
-                    self.names[key] = name
+            self.names[tokens.lows(text)] = name
             self.hear(text)
+        for shown in (short(text), alias):
+            key = tokens.lows(shown)
+            if key:
+                self.names.setdefault(key, name)  # two names with one short form: `prose.Voice.name` then says the second in full
         self.columns[name].add(column)
         return name
 
@@ -63,6 +66,9 @@ class Collected:
         whole = tokens.lows(title)
         if len(whole) > 1 and any(word[0].isdigit() or word[-1].isdigit() for word in whole):
             self.titles.setdefault(whole, set()).add(concept)
+            window = WINDOW.search(title)
+            if window is not None:  # "prevent 2.4 returns in 90 days" of the column "Returns prevented in 90 days"
+                self.titles.setdefault(tokens.lows(window.group()), set()).add(concept)
         if "," in title:
             self.phrases.setdefault(tokens.stems(title.split(",", maxsplit=1)[0]), set()).add(concept)
         for text in (title, concept.replace("_", " "), *lexicon.SYNONYMS.get(concept, ())):
@@ -71,7 +77,7 @@ class Collected:
                 continue
             self.phrases.setdefault(phrase, set()).add(concept)
             for word in phrase if text is title else ():
-                if len(phrase) > 1 and len(word) > 2 and word not in lexicon.STOP:
+                if len(phrase) > 1 and len(word) > 2 and word not in lexicon.LOOSE:
                     self.weak.setdefault(word, set()).add(concept)
 
     def hear(self, text: str) -> None:
@@ -88,5 +94,6 @@ class Collected:
         """Let single words of longer phrases name their measure where no whole phrase already does."""
         for word, concepts in self.weak.items():
             self.phrases.setdefault((word,), set()).update(concepts)
-        for key in [key for key in self.names if tuple(tokens.stem(word) for word in key) in self.phrases]:
+        reserved = {(word,) for word in RESERVED}
+        for key in [key for key in self.names if key in reserved or tuple(tokens.stem(word) for word in key) in self.phrases]:
             del self.names[key]  # a row called "issues" cannot be told from the measure

@@ -8,7 +8,8 @@ from enum import StrEnum
 from everfix.documents.model import Unit
 from everfix.narrative import tokens
 
-SHORT = 90  # a longer name is cut to this many characters in prose
+SHORT = 70  # a longer name is cut to this many characters in prose
+KEPT = 0.6  # a cut between words must keep this share of them, else it is made within a word
 
 
 class Aspect(StrEnum):
@@ -65,9 +66,12 @@ class Fact:
 
 
 def short(name: str) -> str:
-    """Return a name as prose shows it: one line, at most SHORT characters."""
+    """Return a name as prose shows it: one line, at most SHORT characters, cut between words where that keeps enough of it."""
     name = " ".join(name.split())
-    return name if len(name) <= SHORT else name[: SHORT - 1].rstrip() + "…"
+    if len(name) <= SHORT:
+        return name
+    whole = name[:SHORT].rsplit(" ", maxsplit=1)[0].rstrip(" ,;:([")
+    return (whole if len(whole) >= SHORT * KEPT else name[: SHORT - 1].rstrip()) + "…"
 
 
 def canonical(name: str) -> str:

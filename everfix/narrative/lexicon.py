@@ -47,7 +47,7 @@ IDIOMS = phrases(
     "pick up|better to|fall back|falls back|fell back|"
     "make up|makes up|made up|roll up|up front|more detail|more information|come up|comes up|came up|level of|"
     "fall due|falls due|fall short|is better|open up|"
-    "less likely|more likely|drop in replacement|speed up|ramp up",
+    "less likely|more likely|drop in replacement|speed up|ramp up|lower is",
 )
 
 FIRST = words(
@@ -156,7 +156,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "headed off",
     ),
     "returns": ("return", "recurrence", "came back"),
-    "brier": ("brier score", "brier", "prediction score", "forecast error"),
+    "brier": ("brier score", "brier", "prediction score", "forecast error", "forecasts got"),
+    "settled": ("settled", "predictions came to an end", "prediction came to an end"),
+    "hits": ("came true",),
+    "misses": ("did not come true",),
+    "brier_base": ("guessing the average",),
+    "above_threshold": ("above the alert threshold",),
     "prevented": ("prevented", "headed off", "did not come back", "avoided"),
     "mttr": (
         "mean time to resolve",
@@ -172,7 +177,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "prevention_rate": ("prevention rate", "rate of prevention", "prevention"),
     "exposure_avoided": ("exposure avoided", "avoided exposure", "exposure", "saved", "saving", "avoided", "cost avoided"),
-    "prediction_brier": ("brier score", "brier", "prediction score", "forecast error"),
+    "prediction_brier": ("brier score", "brier", "prediction score", "forecast error", "forecasts got"),
     "risk_score": ("risk score", "risk", "score"),
     "probability": ("probability", "chance", "likelihood", "likely", "odds", "probable", "likeliest"),
     "window_days": ("window", "within", "next"),
@@ -195,12 +200,16 @@ STOP = words(
     "with from is was as it its this that "
     "than before now next first what all most name rank came come said since",
 )
+LOOSE = STOP | words(
+    "period average how when where why who which were be been have had did do does they their we our right likely often stand"
+)  # words of a longer title that do not name its measure by themselves
 
 # Columns of these keys hold states or attributes; the others of unit TEXT hold names when their cells differ.
 STATE_KEYS = words(
     "status state verdict trend effort impact severity kind type level priority result outcome confidence category "
     "source team owner environment direction",
 )
+TRIGGER_KEYS = words("likely_trigger trigger")  # "a change of pricing (67% of its failing days …)": the evidence is no part of the name
 NAME_KEYS = words("pattern fix service title name issue model dataset experiment project recommendation")
 PREVIOUS_KEYS = words("before previous prior then last_period")
 CURRENT_KEYS = words("now current after this_period")

@@ -29,7 +29,28 @@ WISHES = frozenset(
         "to",
     ]
 )
-LINKING = frozenset(["is", "was", "are", "were", "a", "the", "much", "even", "far", "got", "became", "turned", "looks", "looked", "for"])
+LINKING = frozenset(
+    [
+        "is",
+        "was",
+        "are",
+        "were",
+        "a",
+        "the",
+        "much",
+        "even",
+        "far",
+        "got",
+        "became",
+        "turned",
+        "looks",
+        "looked",
+        "for",
+        "also",
+        "slightly",
+        "clearly",
+    ]
+)
 NEGATIONS = frozenset(["not", "no", "never", "without", "n't", "didn't", "don't"])
 BASES = frozenset(
     [

@@ -76,6 +76,7 @@ def refused(scope: Scope) -> Iterator[tuple[str, str]]:
     yield from _pairs(scope)
     yield from _called(scope)
     yield from _acting(scope)
+    yield from _triggering(scope)
     yield from _states(scope)
     yield from _nothing(scope)
 
@@ -164,6 +165,17 @@ def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
         shared = {column.rsplit(".", 1)[0] for column in scope.facts.columns[second]}
         if not any(column in scope.facts.labels and column.rsplit(".", 1)[0] in shared for column in scope.facts.columns[first]):
             yield first, f"the Document has it the other way round with {second!r}"
+
+
+def _triggering(scope: Scope) -> Iterator[tuple[str, str]]:
+    """A name told as a likely cause, "most likely after X", must stand in a column of triggers."""
+    for index, item in enumerate(scope.items):
+        if item.kind != "name" or not index or scope.items[index - 1].low not in ("after", "on"):
+            continue
+        if index > 1 and scope.items[index - 2].low in ("likely", "chiefly"):
+            stands = {column.rsplit(".", 1)[-1] for column in scope.facts.columns[str(item.value)]}
+            if not stands & lexicon.TRIGGER_KEYS:
+                yield item.text, "the Document does not call it a trigger"
 
 
 def _states(scope: Scope) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from everfix.documents import format as show
 from everfix.documents.format import day
-from everfix.documents.model import Chart, Document, Figure, Figures, Narrative, Section, Table, Text, Unit
+from everfix.documents.model import Chart, Document, Figure, Figures, Narrative, Table, Text, Unit
 from everfix.narrative import facts as all_facts
 from everfix.narrative import figures, grounding, lines, prose, series, tables
 from everfix.narrative.facts import Facts
@@ -15,13 +15,14 @@ from everfix.narrative.told import Told
 
 MOST = 5
 LEAST = 3
+ASKED = 3  # sentences of the second paragraph: what recurs, what is due, what to do first
 
 
 @dataclass(frozen=True)
 class Story:
     """What the sections yielded: paragraphs by section id, and one sentence each for what a summary asks about."""
 
-    paragraphs: dict[str, str]
+    paragraphs: dict[str, list[str]]
     told: tuple[tuple[str, Told], ...]
     headline: tuple[Figure, ...]
 
@@ -30,7 +31,8 @@ class Story:
         return next((told.summary for wanted in sections for section, told in self.told if section == wanted and told.summary), "")
 
     def takeaways(self) -> list[str]:
-        return [told.takeaway for _, told in sorted(self.told, key=lambda pair: -pair[1].weight) if told.takeaway]
+        ordered = sorted(self.told, key=lambda pair: -pair[1].weight)
+        return [text for _, told in ordered for text in (told.takeaway, told.more) if text]
 
 
 def write(document: Document, facts: Facts | None = None) -> Narrative:
@@ -44,7 +46,7 @@ def write(document: Document, facts: Facts | None = None) -> Narrative:
     left_out: list[str] = []
     summary = [_proven(voice, text, left_out) for text in _summary(voice, story)]
     sections = {section: _proven(voice, text, left_out) for section, text in story.paragraphs.items()}
-    takeaways = [_proven(voice, text, left_out) for text in _takeaways(story)]
+    takeaways = [_proven(voice, [text], left_out) for text in _takeaways(story)]
     return Narrative(
         executive_summary=tuple(text for text in summary if text),
         sections={section: text for section, text in sections.items() if text},
@@ -55,35 +57,39 @@ def write(document: Document, facts: Facts | None = None) -> Narrative:
     )
 
 
-def _proven(voice: Voice, text: str, left_out: list[str]) -> str:
-    """Return `text` without the sentences that `grounding` refuses; usually that is `text` itself."""
-    read = list(grounding.paragraph(text, voice.facts))
-    if not any(refused for _, _, refused in read):
+def _proven(voice: Voice, sentences: list[str], left_out: list[str]) -> str:
+    """Return the paragraph of `sentences` without those that `grounding` refuses; usually that is all of them."""
+    text = " ".join(sentences)
+    refused = {sentence for sentence, _, reasons in grounding.paragraph(text, voice.facts) if reasons}
+    if not refused:
         return text
-    left_out += [sentence for sentence, _, refused in read if refused]
-    return _proven(voice, " ".join(sentence for sentence, _, refused in read if not refused), left_out)
+    sound = [one for one in sentences if refused.isdisjoint(sentence for sentence, _, _ in grounding.paragraph(one, voice.facts))]
+    if len(sound) == len(sentences):
+        sound = []  # the sentences cannot be told apart as read
+    left_out += [one for one in sentences if one not in sound]
+    return _proven(voice, sound, left_out) if sound else ""
 
 
 def _story(voice: Voice) -> Story:
-    paragraphs: dict[str, str] = {}
+    paragraphs: dict[str, list[str]] = {}
     told: list[tuple[str, Told]] = []
     headline: list[Figure] = []
     for section in voice.document.sections:
-        parts = [_block(voice, section, block) for block in section.blocks]
+        parts = [_block(voice, block) for block in section.blocks]
         for block in section.blocks:
             if isinstance(block, Figures):
                 headline += [figure for figure in block.figures if figure.value is not None]
         sentences = [sentence for part in parts for sentence in part.sentences]
         if sentences:
-            paragraphs[section.id] = " ".join(dict.fromkeys(sentences))
+            paragraphs[section.id] = list(dict.fromkeys(sentences))
         told += [(section.id, part) for part in parts]
     return Story(paragraphs, tuple(told), tuple(headline))
 
 
-def _block(voice: Voice, section: Section, block: Figures | Table | Chart | Text) -> Told:
+def _block(voice: Voice, block: Figures | Table | Chart | Text) -> Told:
     match block:
         case Figures():
-            return figures.tell(voice, section, block)
+            return figures.tell(voice, block)
         case Chart() if series.time_column(block.table, block.x) is not None:
             return lines.tell(voice, block)
         case Chart() if block.form in ("heatmap", "matrix", "scatter"):
@@ -104,60 +110,83 @@ def _period(voice: Voice) -> str:
     return f"from {day(period.start)} to {day(period.end)}"
 
 
-def _summary(voice: Voice, story: Story) -> list[str]:
-    opening = _opening(voice, story)
-    second = [
-        story.first("top_patterns", "patterns", "issues"),
-        story.first("loops_prevented", "verifications", "coverage"),
-        story.first("predictions_due", "predictions"),
-        story.first("recommended_fixes", "recommendations"),
-    ]
-    known = {
-        "top_patterns",
-        "patterns",
-        "issues",
-        "loops_prevented",
-        "verifications",
-        "coverage",
-        "predictions_due",
-        "predictions",
-        "recommended_fixes",
-        "recommendations",
-    }
-    others = [told.summary for section, told in story.told if section not in known and told.summary]
+RECURS = ("top_patterns", "patterns", "pattern_list", "issues", "issue_list")
+DUE = ("predictions_due", "predictions")
+FIXES = ("recommended_fixes", "recommendations", "recommendation_list")
+HELD = ("loops_prevented", "verifications", "coverage")
+PREVENTION = frozenset({"prevented", "loops_prevented", "prevention_rate"})  # told by what they saved, where that is known
+SAVED = "exposure_avoided"
+
+
+def _summary(voice: Voice, story: Story) -> list[list[str]]:
+    """Two paragraphs: what happened and what it cost or saved; then what recurs, what is due, what to do first."""
+    second = [story.first(*sections) for sections in (RECURS, DUE, FIXES)]
     second = [sentence for sentence in second if sentence]
-    second += others[: max(0, 3 - len(second))]
-    return [" ".join(opening), *([" ".join(dict.fromkeys(second))] if second else [])]
+    spare = [story.first(*HELD)] if len(second) < ASKED else []
+    spare += [told.summary for section, told in story.told if section not in {*RECURS, *DUE, *FIXES, *HELD} and told.summary]
+    opening = _opening(voice, story)
+    second += [sentence for sentence in spare if sentence and sentence not in opening][: max(0, ASKED - len(second))]
+    return [opening, list(dict.fromkeys(second))]
 
 
 def _opening(voice: Voice, story: Story) -> list[str]:
-    """The first paragraph: the period, the headline figure, what else moved, or that nothing happened."""
+    """The first paragraph, a sentence each: what happened, whether it is better or worse, what it cost or saved."""
     when = _period(voice)
-    figures_ = list(story.headline)
-    if not figures_ or (all(not figure.value for figure in figures_) and all(not figure.previous for figure in figures_)):
+    shown = list(story.headline)
+    if not shown or (all(not figure.value for figure in shown) and all(not figure.previous for figure in shown)):
         return _quiet(voice, story, when)
-    first = figures_[0]
-    lead = voice.sentence(f"{when}, {prose.moved(voice, first, key='lead')}")
-    judged = {"better": ", a change for the better", "worse": ", a change for the worse"}.get(prose.judged(first), "")
-    sentences = [lead[:-1] + judged + "."]
-    rest = [figure for figure in figures_[1:] if prose.judged(figure) in ("better", "worse", "moved", "new")]
-    rest.sort(key=lambda figure: -abs(show.change(figure.value, figure.previous) or 0.0))
-    good = [figure for figure in rest if prose.judged(figure) == "better"][:2]
-    bad = [figure for figure in rest if prose.judged(figure) == "worse"][:2]
-    if good:
-        sentences.append(voice.sentence("On the good side, " + prose.listing([prose.moved(voice, figure, key="good") for figure in good])))
-    if bad:
-        sentences.append(
-            voice.sentence(
-                f"{'Against that' if good else 'Of concern'}, " + prose.listing([prose.moved(voice, one, key="bad") for one in bad])
-            )
-        )
-    if not good and not bad and len(figures_) > 1:
-        sentences.append(voice.sentence(prose.listing([prose.moved(voice, figure, key="rest") for figure in figures_[1:3]])))
-    if all(figure.previous is None for figure in figures_):
+    if {figure.key for figure in shown} >= figures.PREDICTIONS:
+        return _forecasting(voice, shown, when)
+    first, rest = shown[0], shown[1:]
+    sentences = [voice.sentence(f"{when}, {prose.moved(voice, first, key='lead')}")]
+    saved = next((figure for figure in rest if figure.key == SAVED and figure.previous), None)
+    told = PREVENTION | {SAVED} if saved is not None else frozenset[str]()
+    sentences += _balance(voice, prose.judged(first), [figure for figure in rest if figure.key not in told])
+    if saved is not None:
+        sentences.append(_saving(voice, saved))
+    if all(figure.previous is None for figure in shown):
         sentences.append(
             "There is no previous period to compare with yet, so these figures show where things stand, not where they are heading."
         )
+    return sentences
+
+
+def _balance(voice: Voice, lead: str, rest: list[Figure]) -> list[str]:
+    """Say what got better and what got worse beside the leading figure: the largest movement of each kind."""
+    good = figures.mover([figure for figure in rest if prose.judged(figure) == "better"])
+    bad = figures.mover([figure for figure in rest if prose.judged(figure) == "worse"])
+    if good is not None and bad is not None:
+        return [voice.sentence(f"the picture is mixed: {prose.moved(voice, good, key='mix')}, but {prose.moved(voice, bad, key='mix')}")]
+    one = good or bad
+    if one is not None:
+        against = lead == ("worse" if one is good else "better")
+        return [voice.sentence(f"{'against that' if against else 'along with it'}, {prose.moved(voice, one, key='mix')}")]
+    told = [prose.moved(voice, figure, key="rest") for figure in rest[:2]]
+    return [voice.sentence(prose.listing(told))] if told else []
+
+
+def _saving(voice: Voice, saved: Figure) -> str:
+    """Say what the fixes in place saved: "fixes in place avoided $41,600 of exposure, up 36.8 % from $30,400"."""
+    now, before = voice.say(saved.value, saved.unit), voice.say(saved.previous, saved.unit)
+    change = show.change(saved.value, saved.previous) or 0.0
+    if now == before or not saved.value or abs(change) > prose.HUGE:
+        return voice.sentence(prose.moved(voice, saved, key="saved"))
+    size = show.change_text(saved.value, saved.previous).lstrip("+−")
+    return voice.sentence(f"fixes in place avoided {now} of exposure, {'up' if change > 0 else 'down'} {size} from {before}")
+
+
+def _forecasting(voice: Voice, shown: list[Figure], when: str) -> list[str]:
+    """The first paragraph of a prediction report: how right the forecasts were, and what they say now."""
+    cards = {figure.key: figure for figure in shown}
+    settled = voice.say(cards["settled"].value, Unit.COUNT)
+    sentences = [voice.sentence(f"{when}, {settled} {'prediction' if settled == '1' else 'predictions'} came to an end")]
+    brier = cards.get("brier")
+    if brier is not None and brier.previous is not None:
+        sentences.append(voice.sentence(prose.forecasts(brier)))
+    above, total = cards["above_threshold"], cards["total"]
+    alerting = f"{voice.say(above.value, Unit.COUNT) if above.value else 'none'} above the alert threshold"
+    opened = f"{prose.counted(float(total.value or 0.0), 'predictions')} {'is' if total.value == 1 else 'are'} open now"
+    sentences.append(voice.sentence(f"{opened}, {alerting}"))
     return sentences
 
 
@@ -180,12 +209,12 @@ def _takeaways(story: Story) -> list[str]:
     spare = [
         "There is too little data in this period to draw conclusions."
         if empty
-        else "Read the sections below for the figures behind this summary.",
+        else "Act on the points above before the next report, and let it show whether they helped.",
         "Connect a source or widen the period to give the next report something to work with."
         if empty
-        else "Every number in this text stands in the report.",
+        else "Share the sections below with the people who own what they name.",
         "Figures will be compared as soon as a second period holds data."
         if empty
-        else "The next report will show whether these movements last.",
+        else "Treat small movements with care: a single period says little.",
     ]
     return found + spare[: max(0, LEAST - len(found))]

@@ -117,7 +117,9 @@ class Scope:
 
     def _states(self, index: int) -> list[str]:
         number = self.items[index].segment
-        return [state for place, state in self.sentence.states if self.items[place].segment == number]
+        found = [state for place, state in self.sentence.states if self.items[place].segment == number]
+        moving = "from" in self.words(index)  # "loss rose from 30 to 57" tells a movement, not the rows that are in the state "rose"
+        return [state for state in found if not (moving and state in lexicon.UP | lexicon.DOWN)]
 
     def opens_whole(self, index: int) -> bool:
         """Return whether the segment of a number speaks of the whole: by "overall" and the like, or with a measure as its subject."""

@@ -12,6 +12,7 @@ from everfix.narrative.collected import Collected
 from everfix.narrative.fact import Aspect, Fact
 
 POINTS = 400  # only the last points become facts of their own; everything else is of all points
+NAMELESS = frozenset({"observed", "value", "count"})  # columns whose chart says what they count
 ENOUGH = 8  # points needed before a z-score means anything
 
 
@@ -100,6 +101,8 @@ def collect(section: str, key: str, block: Chart | Table, collected: Collected) 
     x, split, series = (block.x, block.split, block.series) if isinstance(block, Chart) else (None, None, None)
     for column in table.columns:
         collected.phrase(column.title, column.key)
+        if isinstance(block, Chart) and column.key in NAMELESS:
+            collected.phrase(block.title, column.key)
     collected.say((table.note, table.empty, block.title, block.alt if isinstance(block, Chart) else ""))
     base = f"{section}.{key}"
     for line in lines(table, x=x, split=split, series=series):

@@ -13,3 +13,4 @@ class Told:
     summary: str = ""
     takeaway: str = ""
     weight: float = 0.0
+    more: str = ""  # a second takeaway, where there is one
