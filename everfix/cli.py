@@ -14,10 +14,12 @@ from uuid import UUID
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from everfix import installation as installations
+from everfix import settings as settings_module
 from everfix.errors import ConfigurationError, EverfixError
 from everfix.installation import Installation
 from everfix.settings import Settings
@@ -34,7 +36,8 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embe
 def settings_of(data_dir: Path | None = None, **more: object) -> Settings:
     """Return the process's settings with what the command line says on top."""
     given = {name: value for name, value in {"data_dir": data_dir, **more}.items() if value is not None}
-    settings = Settings(**given)  # type: ignore[arg-type]
+    with refusals():
+        settings = settings_module.read(**given)
     level = getattr(logging, settings.log_level.upper())
     structlog.configure(
         processors=[
@@ -55,7 +58,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except EverfixError as problem:
-        err.print(f"[red]everfix:[/red] {problem.message}", markup=True)
+        err.print(f"[red]everfix:[/red] {escape(problem.message)}", markup=True)
         for field, allowed in problem.details.items():
             err.print(f"  {field}: {allowed}", markup=False)
         raise typer.Exit(1) from None
@@ -202,7 +205,7 @@ def _summary(outcome: Outcome, paths: list[Path]) -> None:
     out.print(table)
     for name, place, reason in outcome.rejects[:10]:
         err.print(f"[yellow]left out[/yellow] {name} record {place}: {reason}", markup=True)
-    if len(outcome.rejects) > 10:  # noqa: PLR2004 - enough to see what is wrong
+    if len(outcome.rejects) > 10:
         err.print(f"[yellow]left out[/yellow] {len(outcome.rejects) - 10} more")
     for path in paths:
         out.print(f"wrote {path}")
@@ -333,5 +336,5 @@ def docs(folder: Annotated[Path, typer.Option("--out", help="Folder to write to.
     """Write the reference that code can print: settings, scopes, sources, templates, commands."""
     from everfix import docs as printed  # noqa: PLC0415 - only here
 
-    for path in printed.write(folder):
+    for path in printed.write(folder, app):
         out.print(f"wrote {path}")

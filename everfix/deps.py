@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
 from everfix.core.crypto import Keys
@@ -40,7 +41,10 @@ def bearer(request: Request) -> str:
     return secret.strip()
 
 
-def _caller(request: Request, db: Db) -> Principal:
+BEARER = HTTPBearer(auto_error=False, description="A personal or a service account's token.")  # for the explorer; `bearer` reads the header
+
+
+def _caller(request: Request, db: Db, _shown: Annotated[object, Security(BEARER)]) -> Principal:
     kinds = (tokens.Kind.PERSONAL, tokens.Kind.SERVICE)
     return tokens.authenticate(db, bearer(request), kinds, ip=client_ip(request), trace_id=request.state.trace_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import typer
 import typer.main
 from fastapi import FastAPI
 
@@ -20,13 +21,13 @@ from everfix.settings import Settings
 MADE = "*Printed by `everfix docs` from the code; change the code, not this page.*"
 
 
-def write(folder: Path) -> list[Path]:
-    """Write every page into `folder` and return the paths."""
+def write(folder: Path, app: typer.Typer) -> list[Path]:
+    """Write every page into `folder` and return the paths; `app` is the command line."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, page in PAGES.items():
+    for name, text in {**{name: page() for name, page in PAGES.items()}, "commands": commands(app)}.items():
         path = folder / f"{name}.md"
-        path.write_text(page(), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths
 
@@ -77,10 +78,8 @@ def templates() -> str:
     return _page("Reports", f"Formats: {formats}.", _table(("template", "name", "what", "sections"), rows), "## Sections", parts)
 
 
-def commands() -> str:
+def commands(app: typer.Typer) -> str:
     """Return every command with its options."""
-    from everfix.cli import app  # noqa: PLC0415 - the command line imports this module
-
     group = typer.main.get_group(app)
     parts = []
     for name, command in sorted(group.commands.items()):
@@ -106,7 +105,6 @@ def routes() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "commands": commands,
     "reports": templates,
     "routes": routes,
     "scopes": scopes,

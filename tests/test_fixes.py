@@ -47,12 +47,13 @@ def test_recommendations_say_why_and_are_ranked() -> None:
     json.dumps(best[0].why)
 
 
-def test_what_did_not_hold_here_falls_and_what_held_elsewhere_rises() -> None:
+def test_what_did_not_hold_nearby_falls_and_what_held_there_rises() -> None:
     before = {fix.key: fix.score for fix in fixes.recommend(FACTS, LIKELY, [], at_most=20)}
-    failed = fixes.Resolution(FACTS, "Fix the failing line", "code_fix", held=False, key="defect.fix")
+    near = fixes.PatternFacts("p4", "NullPointerException in CheckoutService.pay", "cart was null", "checkout")
+    failed = fixes.Resolution(near, "Fix the failing line", "code_fix", held=False, key="defect.fix")
     like = fixes.PatternFacts("p2", "NullPointerException in CheckoutService.refund", "cart was null", "checkout")
     held = fixes.Resolution(like, "Return an empty cart instead of null", "code_fix", "low", held=True)
-    after = {fix.title: fix for fix in fixes.recommend(FACTS, LIKELY, [failed, failed, held, held], at_most=20)}
+    after = {fix.title: fix for fix in fixes.recommend(FACTS, LIKELY, [failed, failed, failed, failed, held, held], at_most=20)}
     assert next(fix.score for fix in after.values() if fix.key == "defect.fix") < 0.8 * before["defect.fix"]
     assert next(iter(after)) == "Return an empty cart instead of null"
     assert after["Return an empty cart instead of null"].why["from"].startswith("tried on the similar pattern")
@@ -61,3 +62,15 @@ def test_what_did_not_hold_here_falls_and_what_held_elsewhere_rises() -> None:
 def test_an_unlike_pattern_brings_nothing() -> None:
     far = fixes.Resolution(fixes.PatternFacts("p3", "DNS lookup slow in Frankfurt"), "Add a resolver", "config_change", held=True)
     assert "Add a resolver" not in {fix.title for fix in fixes.recommend(FACTS, LIKELY, [far], at_most=20)}
+
+
+def test_what_failed_on_this_very_pattern_is_not_proposed_again() -> None:
+    facts = fixes.PatternFacts("p", "Checkout timeout")
+    odds = Forecast("p", 0.5, 0.4, 0.6, [])
+    first = fixes.recommend(facts, odds, [])[0]
+    tried = fixes.Resolution(facts, first.title, first.type, first.effort, held=False, key=first.key)
+    own = fixes.Resolution(facts, "Restart it every night", "process", "low", held=False)
+    titles = [fix.title for fix in fixes.recommend(facts, odds, [tried, own], at_most=50)]
+    assert titles
+    assert first.title not in titles
+    assert own.title not in titles

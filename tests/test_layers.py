@@ -22,13 +22,12 @@ ingest ml
 failures
 metrics
 reports exports
-demo
 deps
 api web
 migrations
 installation
-app worker
-server
+app worker demo
+server docs
 cli
 __main__
 """

@@ -139,7 +139,10 @@ def likeness(one: PatternFacts, other: PatternFacts) -> float:
 
 
 def candidates(facts: PatternFacts, past: Sequence[Resolution]) -> list[Candidate]:
-    """The playbook's fixes for each kind that may be the cause, then what was tried on this and on similar patterns."""
+    """The playbook's fixes for each kind that may be the cause, then what was tried on this and on similar patterns.
+
+    What failed on this very pattern is not proposed for it again.
+    """
     pool = {
         play.key: Candidate(
             play.key,
@@ -177,7 +180,8 @@ def candidates(facts: PatternFacts, past: Sequence[Resolution]) -> list[Candidat
                 known.holds if known else 0.6,
                 where,
             )
-    return list(pool.values())
+    failed = [tried for tried in past if tried.held is False and tried.pattern.pattern == facts.pattern]
+    return [found for found in pool.values() if not any(tried.key == found.key or words(tried.title) == words(found.title) for tried in failed)]
 
 
 def holds(candidate: Candidate, facts: PatternFacts, past: Iterable[Resolution]) -> tuple[float, float, float]:

@@ -24,6 +24,7 @@ FLOW = {
     IMPLEMENTED: (IN_PROGRESS,),
     DISMISSED: (PENDING,),
 }
+CLAIMED = "claimed"  # the key of a fix that Everfix did not propose
 SAMPLE = 12  # newest issues of a pattern whose words say what kind of cause it is
 
 
@@ -115,8 +116,9 @@ def refresh(db: Session, pattern_ids: Sequence[UUID]) -> None:
         for pattern in found:
             if pattern.id in odds:
                 facts = fixes.PatternFacts(str(pattern.id), pattern.name, words.get(pattern.id, ""), pattern.service or "")
-                best = fixes.recommend(facts, odds[pattern.id], past, window_days=here.prediction_window_days, at_most=1)[0]
-                parts += _store(db, pattern, best, held.get(pattern.id), here.loop_cost)
+                best = fixes.recommend(facts, odds[pattern.id], past, window_days=here.prediction_window_days, at_most=1)
+                if best:  # nothing is left to propose where everything known has failed here before
+                    parts += _store(db, pattern, best[0], held.get(pattern.id), here.loop_cost)
         db.flush()  # all recommendations first, then what refers to them
         db.add_all(parts)
         db.flush()
@@ -203,7 +205,7 @@ def resolutions(db: Session) -> list[fixes.Resolution]:
             row.Recommendation.type,
             row.Recommendation.effort,
             held.get(row.verdict or ""),
-            row.Recommendation.key,
+            "" if row.Recommendation.key == CLAIMED else row.Recommendation.key,
         )
         for row in db.execute(query)
     ]
@@ -248,7 +250,7 @@ def claim(
 ) -> Recommendation:
     """Record a fix that somebody made by themselves, and begin to watch whether it holds; proposals for its pattern are withdrawn."""
     db.execute(text(_WITHDRAW), {"pattern": pattern_id})
-    done = Recommendation(id=ids.new(), key="claimed", title=title, type=type, effort=effort, impact="medium", summary="", why={"from": f"claimed by {by.name}"})
+    done = Recommendation(id=ids.new(), key=CLAIMED, title=title, type=type, effort=effort, impact="medium", summary="", why={"from": f"claimed by {by.name}"})
     done.score = done.expected_loops_prevented = done.expected_cost_saved = 0.0
     db.add(done)
     db.flush()
