@@ -117,8 +117,10 @@ def digest(entry: Entry) -> str:
 def broken(db: Session) -> int | None:
     """Return the number of the first entry that does not fit the chain, or None when the log is whole."""
     previous, expected = GENESIS, 1
-    for entry in db.execute(select(Entry).where(mine(Entry)).order_by(Entry.number).execution_options(yield_per=1000)).scalars():
-        if entry.number != expected or entry.previous_hash != previous or entry.hash != digest(entry):
-            return expected
-        previous, expected = entry.hash, expected + 1
+    query = select(Entry).where(mine(Entry)).order_by(Entry.number).execution_options(yield_per=1000)
+    with db.execute(query).scalars() as entries:
+        for entry in entries:
+            if entry.number != expected or entry.previous_hash != previous or entry.hash != digest(entry):
+                return expected
+            previous, expected = entry.hash, expected + 1
     return None

@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 from pydantic_settings.sources import EnvSettingsSource
 
 from everfix.errors import ConfigurationError
@@ -85,7 +86,19 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{'localhost' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}").rstrip("/")  # noqa: S104 - compares, does not bind
 
 
+def read(**given: Any) -> Settings:  # noqa: ANN401 - fields of Settings
+    """Return the settings with what is given on top; raises ConfigurationError naming each wrong one and what is allowed."""
+    try:
+        return Settings(**given)
+    except ValidationError as problem:
+        wrong = {str(error["loc"][0]): error["msg"].removeprefix("Value error, ") for error in problem.errors(include_input=False)}
+        names = " and ".join(f"EVERFIX_{name.upper()}" for name in wrong)
+        raise ConfigurationError(f"{names} cannot be used", details=wrong) from problem
+    except SettingsError as problem:
+        raise problem.__cause__ if isinstance(problem.__cause__, ConfigurationError) else ConfigurationError(str(problem)) from problem
+
+
 @lru_cache(maxsize=1)
 def get() -> Settings:
     """Return the process's settings, read once."""
-    return Settings()
+    return read()
