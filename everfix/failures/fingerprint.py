@@ -14,6 +14,7 @@ from everfix.failures import differences, frames, normalise, prose, stacktraces
 CURRENT = "2026-11-22"
 KEY_FRAMES = 6  # in-app frames that make the key: enough to tell two ways to one helper apart, few enough to survive a new entry point
 SIGNATURE = 300  # characters
+TELLING = 3  # words in a title from which on it names a failure by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Features:
     title: str = ""
     error_type: str = ""
     service: str = ""
+    kind: str = ""
     at: float | None = None
 
     def lean(self) -> Features:
@@ -92,7 +94,7 @@ def _of_2026_11_22(failure: Failure) -> Fingerprint:
     """Decide by the first rule that has something to go by: in-app frames, library frames, name and message, message, name, nothing."""
     trace = stacktraces.parse(failure.stacktrace) or _inside(failure.message)
     kind = _error_type(failure, trace)
-    parts, why = _by_frames(failure, trace, kind) if trace else _by_text(failure, kind)
+    parts, why = _by_frames(failure, trace, kind) if trace else _by_name(failure, kind) or _by_text(failure, kind)
     signature = str(why["signature"])[:SIGNATURE]
     key = hashlib.blake2b(json.dumps([failure.scope, *parts], ensure_ascii=True).encode(), digest_size=16).hexdigest()
     return Fingerprint(CURRENT, key, signature, {**why, "signature": signature}, _features(failure, trace, kind))
@@ -144,6 +146,36 @@ def _by_frames(failure: Failure, trace: stacktraces.Trace, kind: str) -> tuple[l
     return parts, why
 
 
+def named(title: str) -> int:
+    """Return how many words of a masked title say what failed, placeholders left out."""
+    return len({w for w in normalise.words(normalise.without_placeholders(title)) if len(w) > 2})
+
+
+def _by_name(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]] | None:
+    """Let the name decide where a tool of a known kind gave one that tells: an alert or ticket at its place, a check with its first line.
+
+    What an alert says below its name is this time's figures; what a check says is which of its assertions broke.
+    """
+    if not failure.title or (not failure.kind and failure.message.strip()):
+        return None
+    if not failure.message.strip():
+        if failure.stacktrace.strip():
+            return None
+        title = normalise.mask_but_names(failure.title)
+        return ["bare name", failure.kind, kind, failure.service, title.lower()], _why("name", kind, title)
+    title = normalise.mask(failure.title).strip()
+    if failure.kind == "check":
+        said = normalise.headline(failure.message)
+        return ["check", kind, title.lower(), said], {**_why("check and its first line", kind, title), "line": said}
+    if not failure.service or named(title) < TELLING:
+        return None
+    return ["named", failure.kind, kind, failure.service, title.lower()], {**_why("name and place", kind, title), "place": failure.service}
+
+
+def _why(rule: str, kind: str, signature: str) -> dict[str, Any]:
+    return {"rule": rule, "error_type": kind, "signature": signature}
+
+
 def _by_text(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]]:
     title = normalise.mask(failure.title).strip()
     lines = normalise.lines(failure.message or failure.stacktrace)
@@ -176,8 +208,9 @@ def _features(failure: Failure, trace: stacktraces.Trace | None, kind: str) -> F
         body=prose.terms(failure.message) if ticket else (),
         differs=differences.of(failure.message),
         numbers=normalise.numbers(failure.message.lstrip()[:300].split("\n")[0]),
-        title=normalise.mask(failure.title)[:300],
+        title=(normalise.mask if failure.message.strip() or trace else normalise.mask_but_names)(failure.title)[:300],
         error_type=kind,
         service=normalise.mask(failure.service)[:200],
+        kind=failure.kind[:40],
         at=at.timestamp() if at is not None else None,
     )

@@ -117,7 +117,8 @@ _TEST = re.compile(
 def made(name: str, where: str = "", line: str | None = None) -> Frame:
     plain = stable(name)
     file = _file(where) if where else ""
-    library = bool(_LIBRARY_NAME.match(plain)) or bool(where and _LIBRARY_PLACE.search(where)) or plain in ("", "?", "??")
+    nameless = plain in ("", "?", "??") and not (file and _TEST.search(file))  # a test's body often has no name, but its file does
+    library = bool(_LIBRARY_NAME.match(plain)) or bool(where and _LIBRARY_PLACE.search(where)) or nameless
     if _MINIFIED.match(plain) and file.endswith((".js", ".mjs", ".cjs")):
         plain = "?"
     if plain in ("", "?", "lambda"):

@@ -8,18 +8,19 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TextIO
 
-from everfix.failures import fingerprint, similarity, sources, templates
-from everfix.failures.fingerprint import Failure, Features, Fingerprint
+from everfix.failures import fingerprint, similarity, sources, templates, together
+from everfix.failures.fingerprint import Failure, Fingerprint
+from everfix.failures.scopes import EXEMPLARS, Scope
 
 FIELDS = ("title", "message", "stacktrace", "error_type", "service", "kind", "team")
 
 
-EXEMPLARS = 6  # members kept to compare with: the first three, then the latest three
 NEED = 0.0  # log-odds from which a likeness merges
+RARE = 0.02  # share of a source's distinct failures up to which a word counts as rare
 ALIKE = 3  # exemplars whose mean likeness counts, so that one chance resemblance does not pull a failure in
 SHARE, FROM = 0.34, 60  # no group may take more than this share of a source's distinct failures by likeness, once there are so many
 MOST_APART = 50  # groups of one bare symptom at one place that are remembered
@@ -35,71 +36,6 @@ class Assignment:
     similarity: float
     nearest: tuple[str, float] | None
     absorbed: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Scope:
-    """All that is remembered of one scope; JSON-able through `to_json`/`from_json`, so that a server can keep it beside its patterns."""
-
-    source: sources.Source = field(default_factory=sources.Source)
-    index: similarity.Index = field(default_factory=similarity.Index)
-    templates: templates.Templates = field(default_factory=templates.Templates)
-    exact: dict[str, str] = field(default_factory=dict)
-    heads: dict[str, list[str]] = field(default_factory=dict)
-    exemplars: dict[str, list[sources.Bag]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-    merges: dict[str, int] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    apart: dict[str, list[tuple[str, list[float]]]] = field(default_factory=dict)
-    once: set[str] = field(default_factory=set)
-    symptoms: set[str] = field(default_factory=set)
-
-    def resolve(self, group: str) -> str:
-        """Return the group that a group has become part of, or itself."""
-        while group in self.links:
-            group = self.links[group]
-        return group
-
-    def join(self, groups: list[str]) -> tuple[str, tuple[str, ...]]:
-        """Make groups one: the largest keeps its id, at a tie the oldest; return it and those it absorbed."""
-        live = list(dict.fromkeys(self.resolve(g) for g in groups))
-        kept = max(live, key=lambda g: self.sizes.get(g, 0))
-        absorbed = tuple(g for g in live if g != kept)
-        for group in absorbed:
-            self.links[group] = kept
-            self.sizes[kept] = self.sizes.get(kept, 0) + self.sizes.pop(group, 0)
-            held = self.exemplars.setdefault(kept, [])
-            held.extend(self.exemplars.pop(group, [])[: max(0, EXEMPLARS - len(held))])
-        return kept, absorbed
-
-    def to_json(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
-        kept = {g: [b.features.to_json() for b in bags] for g, bags in self.exemplars.items()}
-        apart = {place: [[g, n] for g, n in held] for place, held in self.apart.items()}
-        marks = {"once": sorted(self.once), "symptoms": sorted(self.symptoms), "recent": self.index.recent}
-        return {
-            **plain,
-            **marks,
-            "apart": apart,
-            "source": self.source.to_json(),
-            "templates": self.templates.to_json(),
-            "exemplars": kept,
-        }
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Scope:
-        made = cls(source=sources.Source.from_json(raw["source"]), templates=templates.Templates.from_json(raw["templates"]))
-        for name in ("exact", "heads", "sizes", "merges", "links", "last"):
-            setattr(made, name, dict(raw[name]))
-        made.apart = {place: [(g, list(n)) for g, n in held] for place, held in raw["apart"].items()}
-        made.once, made.symptoms = set(raw["once"]), set(raw["symptoms"])
-        for group, kept in raw["exemplars"].items():
-            made.exemplars[group] = [sources.Bag(Features.from_json(f)) for f in kept]
-            for bag in made.exemplars[group]:
-                made.index.add(group, bag)
-        made.index.recent = list(raw["recent"])
-        return made
 
 
 class Grouper:
@@ -152,12 +88,38 @@ def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> 
     else:
         made = _first(scope, found, bag)
         scope.source.observe(bag)
+    made = _in_company(scope, found, made, corrections)
     scope.source.arrive(found.features.at)
     scope.sizes[made.group] = scope.sizes.get(made.group, 0) + 1
     scope.index.touch(made.group)
     if found.features.at is not None:
         scope.last[made.group] = found.features.at
     return made
+
+
+def _in_company(scope: Scope, found: Fingerprint, made: Assignment, corrections: Mapping[str, str]) -> Assignment:
+    """Make the failure's group one with another that keeps failing at the same hours at its place; never what people decided."""
+    features = found.features
+    if features.at is None or made.group in corrections.values():
+        return made
+    met = scope.together.note(made.group, together.voice(features), features.at, lambda other: _akin(scope, made.group, other))
+    if met is None or met[0] in corrections.values():
+        return made
+    scope.sizes.setdefault(made.group, 0)
+    group, absorbed = scope.join([met[0], made.group])
+    reason = {"rule": "fail at the same hours", "group": met[0], **met[1]}
+    return replace(made, group=group, why={**made.why, "joined": reason}, absorbed=(*made.absorbed, *absorbed))
+
+
+def _akin(scope: Scope, one: str, other: str) -> bool:
+    """Say whether two groups' members share a word that few of the source's failures hold, the names of places aside."""
+    few = max(3.0, RARE * scope.source.seen)
+    told = [
+        {w for bag in scope.exemplars.get(group, ()) for w in bag.words | bag.title if 0 < scope.source.documents.get(w, 0) <= few}
+        - {w for bag in scope.exemplars.get(group, ()) for w in bag.place}
+        for group in (one, other)
+    ]
+    return len(told[0] & told[1]) >= 1
 
 
 def _listed(scope: Scope, group: str, at: float | None) -> bool:
@@ -169,11 +131,14 @@ def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     """A key seen before decides, unless the text is a bare symptom that this source shows for many causes."""
     at, group = found.features.at, scope.resolve(scope.exact[found.key])
     telling = scope.source.telling(bag)
+    bare = not bag.frames and not found.features.title
     if found.key in scope.once:
         scope.once.discard(found.key)
-        if telling and at is not None:
+        if bare and telling and at is not None:
             scope.source.repeat(scope.last.get(group) == at)
     at_once = _listed(scope, group, at)
+    if not bare:
+        return Assignment(group, {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
     if telling and at_once:
         scope.symptoms.add(found.key)
     if telling and found.key not in scope.symptoms:
@@ -212,6 +177,8 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     elif one_line:
         same, why = scope.templates.place(templates.tokens(found.features.lines[0]), found.key)
         why = {"rule": "same template", **why}
+    elif found.why["rule"] == "name and place":
+        same, why = _titles(scope, found)
     if same:
         group, absorbed = scope.join([*same, found.key])
         return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, 1.0, None, tuple(g for g in absorbed if g != found.key)))
@@ -224,6 +191,18 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
         why = {"rule": "alike", "because": similarity.reasons(parts), "evidence": {k: round(v, 2) for k, v in parts.items()}}
         return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, similarity.likeness(value), _nearest(ranked[1:])))
     return _placed(scope, found, bag, Assignment(found.key, {**found.why, "rule": f"new {found.why['rule']}"}, 1.0, _nearest(ranked)))
+
+
+def _titles(scope: Scope, found: Fingerprint) -> tuple[list[str], dict[str, Any]]:
+    """Return the groups at one place whose names differ from this one in a value: a region, a city, a voucher.
+
+    Under the name of one alert rule two values are enough, since the rule is what fails; in free words it takes several.
+    """
+    features = found.features
+    alert = features.kind == "incident" and bool(features.error_type)
+    among = f"{features.kind}\x1e{features.error_type}\x1e{features.service}"
+    same, why = scope.templates.place(templates.tokens(features.title), found.key, among, 2 if alert else templates.WORDS)
+    return same, {"rule": "same name but for a value", **why}
 
 
 def _placed(scope: Scope, found: Fingerprint, bag: sources.Bag, made: Assignment) -> Assignment:
@@ -246,9 +225,20 @@ def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, 
     for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
         members = scope.exemplars.get(group, ())
         scored = sorted((similarity.score(bag, other, scope.source) for other in members), key=lambda s: -s[0])[:ALIKE]
+        scored = scored if any(_may(bag, other) for other in members) else []
         if scored and not _listed(scope, group, bag.features.at):
             out.append((sum(s for s, _ in scored) / len(scored), group, scored[0][1]))
     return sorted(out, key=lambda s: (-s[0], s[1]))
+
+
+def _may(one: sources.Bag, other: sources.Bag) -> bool:
+    """Say whether likeness of words may make two failures one: checks must have one name, and alerts and tickets names that are alike."""
+    a, b = one.features, other.features
+    if not a.kind or not b.kind or (one.frames and other.frames) or not one.title or not other.title:
+        return True
+    if "check" in {a.kind, b.kind}:
+        return a.title == b.title
+    return 2 * len(one.title & other.title) >= len(one.title | other.title)
 
 
 def _room(scope: Scope, group: str) -> bool:

@@ -6,6 +6,7 @@ import functools
 import re
 import unicodedata
 
+SHORT = 4  # words of a name up to which a host in it says which thing failed
 LONGEST = 20_000  # characters looked at; a failure's identity is never further down, and cost stays bounded
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
@@ -25,6 +26,8 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'<>)\]}]+", "<url>"),
     (r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+\b", "<email>"),
     (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", "<uuid>"),
+    # What Kubernetes appends to a workload's name: a replica set's hash and a pod's letters, both without vowels.
+    (r"(?<=[A-Za-z0-9])-[456789bcdf]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}(?![\w-])", "-<pod>"),
     (rf"\b(?:{_DAY},?\s+)?{_MONTH}\s+\d{{1,2}},?(?:\s+\d{{4}})?\s+{_CLOCK}{_ZONE}(?:\s+\d{{4}})?\b", "<time>"),
     (rf"\b(?:{_DAY},?\s+)?\d{{1,2}}[\s/-]{_MONTH}[\s/-]\d{{2,4}}(?:[\s:]+{_CLOCK}{_ZONE})?\b", "<time>"),
     (rf"\b\d{{4}}[-/.]\d{{2}}[-/.]\d{{2}}(?:[T\s_]{_CLOCK}{_ZONE})?", "<time>"),
@@ -53,6 +56,7 @@ _HOSTS = re.compile(rf"(?<![\w.@/>-])(?:{_LABEL}\.){{1,8}}(?:{_LABEL}\.){_TOP}\b
 _QUOTED = re.compile(r"(?<![\w])(?:\"([^\"\n]{0,400})\"|'([^'\n]{0,400})'|`([^`\n]{0,400})`|«([^»\n]{0,400})»)(?![\w])")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.\-]{0,60}")
 _PHRASE = re.compile(r"[A-Za-z\-. ]{1,40}")
+_NAMES = re.compile(rf"{MASKS[0][0]}|{MASKS[1][0]}|(?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.]*\d)|{_HOSTS.pattern}")
 _PLACEHOLDER = re.compile(r"<[a-z]+>")
 _ALONE = re.compile(r"(?<![\w.:-])\d{1,15}(?:\.\d{1,9})?(?![\w.:-])")
 _SPACE = re.compile(r"[^\S\n]+")
@@ -97,6 +101,25 @@ def _mask(text: str, quoted: bool) -> str:
         text = pattern.sub(_file if pattern.groups else word, text)
     text = _HOSTS.sub("<host>", _UNITS.sub("<num>", _RUNS.sub("<num>", text)))
     return "\n".join(line.strip() for line in _SPACE.sub(" ", text).split("\n"))
+
+
+def mask_but_names(text: str) -> str:
+    """Return a name masked only as far as it still tells failures apart by itself, for where nothing else is told.
+
+    As it is where fewer than two words would be left, or no more words than numbers («Incident #17», «Rack 5 | Node 12»); with its hosts,
+    addresses and links where it is short («Proxy a.example.org»).
+    """
+    plain = mask(text)
+    left = len({w for w in words(without_placeholders(plain)) if len(w) > 2})
+    if left < 2 or left <= plain.count("<num>"):
+        return _SPACE.sub(" ", clean(text)).strip()
+    kept = _NAMES.findall(clean(text)) if left <= SHORT else []
+    return f"{plain} {' '.join(kept)}" if kept else plain
+
+
+def without_placeholders(text: str) -> str:
+    """Return a masked text without its placeholders."""
+    return _PLACEHOLDER.sub(" ", text)
 
 
 def lines(text: str, *, most: int = 60) -> tuple[str, ...]:

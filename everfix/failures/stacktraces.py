@@ -61,7 +61,7 @@ _JS = re.compile(
     r"^\s*at (?:async )?(?:new )?(?:(.+?) (?:\[as [^\]]+\] )?\((?:eval at .*, )?(.*?)(?::(\d+))?(?::\d+)?\)|(?:async"
     r" )?((?:[a-z-]+:)?[^\s()]+?):(\d+):\d+)\W*$"
 )
-_GECKO = re.compile(r"^([^@\s]{0,200})@((?:https?|file|app|resource|webpack)[^\s]*?):(\d+)(?::\d+)?$")
+_GECKO = re.compile(r"^([^@\s]{0,200})@((?:https?:|file:|app:|resource:|webpack|\.{0,2}/)[^\s]*?):(\d+)(?::\d+)?$")
 _PYTHON = re.compile(r'^\s*File "([^"]*)", line (\d+)(?:, in (.+))?$')
 _GO = re.compile(r"^(?:created by )?([\w./\-*()%~]+\.[\w.()*\[\]{}\-]+?)(?:\([^)]*\)?|\{[^}]*\})?(?: in goroutine \d+)?$")
 _GO_PLACE = re.compile(r"^\s+(\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")

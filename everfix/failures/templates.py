@@ -70,16 +70,20 @@ class Templates:
     groups: dict[str, str] = field(default_factory=dict)
     gaps: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def place(self, row: tuple[str, ...], group: str) -> tuple[list[str], dict[str, Any]]:
-        """Enter a line under `group`; return the groups that are the same template as it (oldest first, without `group`) and why."""
-        whole = "\x1f".join(row)
+    def place(self, row: tuple[str, ...], group: str, among: str = "", few: int = WORDS) -> tuple[list[str], dict[str, Any]]:
+        """Enter a line under `group`; return the groups that are the same template as it (oldest first, without `group`) and why.
+
+        Lines meet only lines of the same `among`; `few` distinct words in one place make it a parameter.
+        """
+        whole = "\x1f".join((among, *row) if among else row)
         same = self.groups.setdefault(whole, group)
         if same != group:
             return [same], {"template": " ".join(row)}
         found: dict[str, None] = {}
         why: dict[str, Any] = {}
-        for gap, value, enough in _gaps(row):
-            held = self._held(gap)
+        for gap, value, many in _gaps(row):
+            enough = min(many, few) if among else many
+            held = self._held(f"{among}\x1f{gap}" if among else gap)
             alike = [g for v, g in held.items() if _alike(v, value)]
             if value in held or len(held) < KEPT:
                 held.setdefault(value, group)
