@@ -106,7 +106,13 @@ def _connect(settings: Settings, keys: crypto.Keys, embedded: Embedded | None) -
         migrations.migrate(url, role=settings.app_role, password=secret)
         url = database.with_role(url, settings.app_role, secret)
     made = Database(url, pool=settings.worker_concurrency + 10)
-    database.check(made.engine)
+    try:
+        database.check(made.engine)
+        if owner_url is None:
+            migrations.require_newest(made.engine)
+    except ConfigurationError:
+        made.close()
+        raise
     installation = Installation(settings, made, storage.open_(settings), keys, owner_url, embedded)
     _first_start(installation)
     return installation

@@ -54,7 +54,7 @@ def _workspace(database: Database, name: str) -> Seeded:
             users[role.value] = member(db, f"{role}@{name}.example", role)
         for role_name, user in users.items():
             secrets[role_name] = tokens.issue(db, tokens.Kind.PERSONAL, "test", user=user)
-        account = tokens.service_account(db, "robot")
+        account = tokens.service_account(db, f"robot-of-{name}")
         secrets["service"] = tokens.issue(db, tokens.Kind.SERVICE, "test", service_account=account.id, scopes=Scope)
         return Seeded(name, made.workspace_id, users, secrets)
 

@@ -58,8 +58,7 @@ class Embedded:
             if not (self.data / "PG_VERSION").exists():
                 self._create()
             self._check_version()
-            if not self._running():
-                self._launch()
+            self._ensure()
             self._users = (self.folder / "postgres.users").open("w")
             fcntl.flock(self._users, fcntl.LOCK_SH)
 
@@ -131,20 +130,21 @@ class Embedded:
             log = self.data / "server.log"
             tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
             raise ConfigurationError(f"the embedded PostgreSQL in {self.data} does not start: {problem.message}\n{tail}") from problem
-        self._wait()
 
-    def _wait(self) -> None:
+    def _ensure(self) -> None:
+        """Launch the server unless it runs and answers: one that is just being killed still looks alive for a moment."""
         until = time.monotonic() + START_SECONDS
+        while not (self._running() and self._answers()):
+            if time.monotonic() > until:
+                raise ConfigurationError(f"the embedded PostgreSQL in {self.data} does not answer")
+            if self._running():
+                time.sleep(0.05)
+            else:
+                self._launch()
+
+    def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
-            while True:
-                try:
-                    probe.connect(str(self._socket_folder() / ".s.PGSQL.5432"))
-                except OSError as problem:
-                    if time.monotonic() > until:
-                        raise ConfigurationError(f"the embedded PostgreSQL in {self.data} does not answer: {problem}") from problem
-                    time.sleep(0.05)
-                else:
-                    return
+            return probe.connect_ex(str(self._socket_folder() / ".s.PGSQL.5432")) == 0
 
     def _ctl(self, *words: str) -> None:
         _run([_binary("pg_ctl"), "-D", str(self.data), *words])

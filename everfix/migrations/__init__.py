@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import Engine, create_engine, make_url, text
 
@@ -47,6 +48,16 @@ def migrate(url: str, *, role: str, password: str) -> None:
         raise ConfigurationError(f"the role of EVERFIX_DATABASE_URL may not set up the database: {problem}") from problem
     finally:
         engine.dispose()
+
+
+def require_newest(engine: Engine) -> None:
+    """Raise ConfigurationError unless the database is at the version that this program needs."""
+    wanted = ScriptDirectory.from_config(config(engine)).get_current_head()
+    with engine.connect() as connection:
+        there = connection.execute(text("SELECT to_regclass('public.alembic_version') IS NOT NULL")).scalar_one()
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() if there else None
+    if found != wanted:
+        raise ConfigurationError(f"the database is at version {found or 'none'}, this Everfix needs {wanted}: run `everfix migrate` as its owner")
 
 
 def _role(connection: psycopg.Connection[object], role: str, password: str) -> None:
