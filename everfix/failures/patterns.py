@@ -164,6 +164,7 @@ def recount(db: Session, pattern_ids: Sequence[UUID]) -> None:
     given = {"ids": list(pattern_ids), "prior": PRIOR_MEMBERS, "failures": CONFIRMED_FAILURES, "days": CONFIRMED_DAYS}
     db.execute(text(_HOURS), given)
     db.execute(text(_FIGURES), given)
+    db.execute(text(_EMPTIED), given)
 
 
 # Most hours of a long history stay as they are: only those that differ are written.
