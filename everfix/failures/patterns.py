@@ -167,6 +167,10 @@ def recount(db: Session, pattern_ids: Sequence[UUID]) -> None:
     db.execute(text(_EMPTIED), given)
 
 
+_EMPTIED = """
+UPDATE patterns p SET issue_count = 0, first_seen_at = NULL, last_seen_at = NULL, mttr_seconds = NULL, risk_score = 0, risk_parts = '{}', updated_at = now()
+WHERE p.id = ANY(:ids) AND p.issue_count > 0 AND NOT EXISTS (SELECT FROM issues i WHERE i.pattern_id = p.id)
+"""
 # Most hours of a long history stay as they are: only those that differ are written.
 _HOURS = """
 WITH found AS (
