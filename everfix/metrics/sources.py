@@ -6,10 +6,13 @@ A source is a key, a title, parameters with bounds, typed columns and a query; t
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Literal
 
 from everfix.documents.model import Column, Unit
 from everfix.errors import Invalid
+
+WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,9 +33,10 @@ class Param:
             if isinstance(value, str) and len(value) <= self.high and "\x00" not in value:
                 return value
             raise Invalid(f"{self.key}: {str(value)[:60]!r} is not allowed", details={self.key: f"text of at most {self.high} characters"})
-        if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).lstrip("-").isdigit() or not self.low <= int(value) <= self.high:
+        whole = isinstance(value, int | str) and not isinstance(value, bool) and WHOLE.fullmatch(str(value)) is not None
+        if not whole or not self.low <= int(str(value)) <= self.high:
             raise Invalid(f"{self.key}: {str(value)[:60]!r} is not allowed", details={self.key: f"a whole number from {self.low} to {self.high}"})
-        return int(value)
+        return int(str(value))
 
 
 LIMIT = Param("limit", 10, 1, 1000)
@@ -55,7 +59,7 @@ class Source:
 
 def column(key: str, title: str, unit: Unit = Unit.TEXT, **more: bool | Literal["up", "down"]) -> Column:
     """Return a column; a shorthand for the tables of sources."""
-    return Column(key=key, title=title, unit=unit, **more)  # type: ignore[arg-type]
+    return Column(key=key, title=title, unit=unit, **more)
 
 
 def catalogue() -> dict[str, Source]:
