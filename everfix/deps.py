@@ -52,8 +52,8 @@ def _caller(request: Request, db: Db, _shown: Annotated[object, Security(BEARER)
 Caller = Annotated[Principal, Depends(_caller)]
 
 
-def needs(scope: Scope | str) -> Any:  # noqa: ANN401 - an Annotated type made at import
-    """Return the type of a route's `who`: reading the signature tells the permission."""
+def needs(scope: Scope | str) -> Any:  # noqa: ANN401 - FastAPI's marker
+    """Return the condition on a route's `who`, as in `Annotated[Principal, needs(Scope.X)]`: reading the signature tells the permission."""
     wanted = Scope(scope)
 
     def check(who: Caller) -> Principal:
@@ -61,7 +61,7 @@ def needs(scope: Scope | str) -> Any:  # noqa: ANN401 - an Annotated type made a
         return who
 
     check.scope = wanted  # type: ignore[attr-defined]
-    return Annotated[Principal, Depends(check)]
+    return Depends(check)
 
 
 def _settings(request: Request) -> Settings:

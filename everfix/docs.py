@@ -95,13 +95,13 @@ def routes() -> str:
     """Return the routes of `/v1` with what they do."""
     app = FastAPI()
     app.include_router(v1.router)
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for path, methods in app.openapi()["paths"].items():
         for method, operation in methods.items():
             about = (operation.get("description") or "").splitlines()
             rows.append((method.upper(), f"`{path}`", about[0] if about else ""))
     about = "The full schema is at `/docs` and `/openapi.json` of a running server."
-    return _page("Routes", about, _table(("method", "path", "what"), sorted(rows, key=lambda row: row[1])))
+    return _page("Routes", about, _table(("method", "path", "what"), sorted(rows, key=lambda row: str(row[1]))))
 
 
 PAGES: dict[str, Callable[[], str]] = {

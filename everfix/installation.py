@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from everfix import migrations
 from everfix.core import crypto, db as database, storage
@@ -143,7 +144,7 @@ def _first_start(installation: Installation) -> None:
             _write_token(db, path, made.owner_user_id)
 
 
-def _write_token(db: database.Session, path: Path, user: UUID) -> None:
+def _write_token(db: Session, path: Path, user: UUID) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     crypto.write_secret(path, tokens.issue(db, tokens.Kind.PERSONAL, "owner.token", user=user))
 

@@ -65,7 +65,7 @@ async def _main(installation: Installation, ready: Callable[[str], None]) -> Non
     await asyncio.wait((asyncio.create_task(stop.wait()), serving), return_when=asyncio.FIRST_COMPLETED)
     app.state.stopping = True
     stop.set()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     await serving
     announcing.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -140,6 +141,6 @@ async def _main(installation: Installation, *, until_stdin_closes: bool) -> None
 
 
 def _parent_gone(stop: asyncio.Event, event_loop: asyncio.AbstractEventLoop) -> None:
-    if not sys.stdin.buffer.read1(64):  # type: ignore[attr-defined]
+    if not os.read(sys.stdin.fileno(), 64):
         event_loop.remove_reader(sys.stdin.fileno())
         stop.set()

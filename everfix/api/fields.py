@@ -23,8 +23,8 @@ Search = words(200)
 RiskBound = Annotated[int | None, Query(ge=0, le=100)]
 
 
-def path_id(prefix: ids.Prefix, noun: str, name: str = "id") -> Any:  # noqa: ANN401 - an Annotated type made at import
-    """Return the type of an id in a path; what cannot be an id is simply not there (404)."""
+def path_id(prefix: ids.Prefix, noun: str, name: str = "id") -> Any:  # noqa: ANN401 - FastAPI's marker
+    """Return what reads an id in a path; what cannot be an id is simply not there (404)."""
 
     def read(value: str = Path(alias=name, max_length=200)) -> UUID:  # an annotation could not see `name`
         try:
@@ -32,11 +32,11 @@ def path_id(prefix: ids.Prefix, noun: str, name: str = "id") -> Any:  # noqa: AN
         except ValueError:
             raise NotFound(f"no {noun} {value[:60]!r}") from None
 
-    return Annotated[UUID, Depends(read)]
+    return Depends(read)
 
 
-def query_id(prefix: ids.Prefix, name: str) -> Any:  # noqa: ANN401 - an Annotated type made at import
-    """Return the type of an id in the query string."""
+def query_id(prefix: ids.Prefix, name: str) -> Any:  # noqa: ANN401 - FastAPI's marker
+    """Return what reads an id in the query string."""
 
     def read(value: str | None = Query(None, alias=name, max_length=200)) -> UUID | None:  # an annotation could not see `name`
         if value is None:
@@ -46,7 +46,7 @@ def query_id(prefix: ids.Prefix, name: str) -> Any:  # noqa: ANN401 - an Annotat
         except ValueError as problem:
             raise Invalid(str(problem), details={name: str(problem)}) from None
 
-    return Annotated[UUID | None, Depends(read)]
+    return Depends(read)
 
 
 def choices(value: str | None, name: str, allowed: tuple[str, ...], read: Callable[[str], str] = str) -> list[str] | None:

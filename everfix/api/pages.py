@@ -60,7 +60,7 @@ class Sorts:
 def page(
     db: Session,
     paging: Paging,
-    query: Select[tuple[Row]],
+    query: Select[Row],
     key: InstrumentedAttribute[UUID],
     sorts: Sorts,
     show: Callable[[Sequence[Row]], list[Shown]],

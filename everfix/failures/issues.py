@@ -39,7 +39,7 @@ def get(db: Session, issue_id: UUID) -> Issue:
     return issue
 
 
-def matching(query: Select[tuple[Issue]], words: str) -> Select[tuple[Issue]]:
+def matching(query: Select[Issue], words: str) -> Select[Issue]:
     """Narrow a query to issues whose title or body holds every word, or a word that begins so; words without a letter match nothing."""
     found = re.findall(r"\w+", words)
     if not found:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, attributes, load_only
 from everfix.core import clock, jobs
 from everfix.core import db as database
 from everfix.core.db import Json
-from everfix.failures import fingerprint, grouping, learned, names, patterns, predictions, recommendations, verifications
+from everfix.failures import fingerprint, grouping, learned, names, patterns, predictions, recommendations, scopes, verifications
 from everfix.identity import workspaces
 from everfix.ingest.events import Issue
 
@@ -99,7 +99,7 @@ def assign(db: Session, batch: Batch) -> None:
     """
     here = workspaces.here(db)
     grouper = _grouper(db)
-    scope = grouper.scopes.setdefault(SCOPE, grouping.Scope())
+    scope = grouper.scopes.setdefault(SCOPE, scopes.Scope())
     judged: list[tuple[Issue, fingerprint.Fingerprint, grouping.Assignment]] = []
     for issue in batch.issues:
         found = batch.prints.get(issue.id)

@@ -157,7 +157,8 @@ def catch_up(db: Session, now: datetime, window: int, known: Sequence[patterns.K
 
 
 def _first(db: Session) -> datetime | None:
-    return db.execute(text("SELECT min(hour) FROM pattern_hours")).scalar_one()
+    first: datetime | None = db.execute(text("SELECT min(hour) FROM pattern_hours")).scalar_one()
+    return first
 
 
 def resolve(db: Session, now: datetime) -> int:

@@ -43,7 +43,7 @@ def workspace(db: Session, slug: str | None) -> UUID:
 
     Raises NotFound, and Conflict naming the slugs when there are several and none was chosen.
     """
-    found = {row.slug: row.id for row in db.execute(select(Workspace.slug, Workspace.id).order_by(Workspace.created_at))}
+    found: dict[str, UUID] = {row.slug: row.id for row in db.execute(select(Workspace.slug, Workspace.id).order_by(Workspace.created_at))}
     if slug is None and len(found) == 1:
         return next(iter(found.values()))
     if slug is None:

@@ -42,7 +42,7 @@ class Section:
 
 
 def _figure(row: dict[str, Any], key: str, title: str, unit: Unit, better: str | None, **more: Any) -> Figure:  # noqa: ANN401 - fields of Figure
-    return Figure(key=key, title=title, value=row[key], unit=unit, previous=row.get(f"{key}_before"), better=better, **more)  # type: ignore[arg-type]
+    return Figure(key=key, title=title, value=row[key], unit=unit, previous=row.get(f"{key}_before"), better=better, **more)
 
 
 def _kpis(context: Context) -> tuple[Block, ...]:
@@ -57,7 +57,7 @@ def _kpis(context: Context) -> tuple[Block, ...]:
         Figures(
             key="kpi_cards",
             figures=(
-                _figure(issues, "issues", "Issues", Unit.COUNT, "down", spark=tuple(float(value or 0) for value in days.column("issues"))),  # type: ignore[arg-type]
+                _figure(issues, "issues", "Issues", Unit.COUNT, "down", spark=tuple(float(value or 0) for value in days.column("issues"))),
                 _figure(loops, "open_loops", "Open loops", Unit.COUNT, "down"),
                 _figure(loops, "returns", "Returns", Unit.COUNT, "down", note="days on which a known pattern failed again"),
                 _figure(issues, "mttr", "Mean time to resolve", Unit.SECONDS, "down"),
@@ -72,7 +72,7 @@ def _kpis(context: Context) -> tuple[Block, ...]:
 
 def _line(context: Context, key: str, x: str, y: tuple[str, ...], alt: str, form: str = "line", **more: Any) -> Chart:  # noqa: ANN401 - fields of Chart
     table = context.table(key)
-    return Chart(key=f"{key}_chart", title=table.title, form=form, table=table, x=x, y=y, alt=alt, **more)  # type: ignore[arg-type]
+    return Chart(key=f"{key}_chart", title=table.title, form=form, table=table, x=x, y=y, alt=alt, **more)
 
 
 def _risk_trend(context: Context) -> tuple[Block, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -9,7 +11,7 @@ from everfix import audit
 from everfix.deps import Db, needs
 from everfix.failures import changes
 from everfix.failures.changes import Record
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/changes", tags=["changes"])
 
@@ -27,7 +29,7 @@ class Recorded(BaseModel):
 
 
 @router.post("", status_code=202)
-def record(db: Db, who: needs(Scope.INGEST_WRITE), body: Changes) -> Recorded:  # type: ignore[valid-type]
+def record(db: Db, who: Annotated[Principal, needs(Scope.INGEST_WRITE)], body: Changes) -> Recorded:
     """Tell Everfix what was changed, so that failures can be seen beside it."""
     made = changes.accept(db, [item.model_dump() for item in body.changes])
     audit.record(db, who, audit.Action.CHANGE_RECORDED, "change", None, {"accepted": made})

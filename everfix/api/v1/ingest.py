@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -18,11 +18,11 @@ from everfix.core.db import Json
 from everfix.deps import Db, needs
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Principal, Scope
-from everfix.ingest import events
+from everfix.ingest import events, sources
 
 router = APIRouter(prefix="/ingest", tags=["ingest"])
-Ingester = needs(Scope.INGEST_WRITE)
-JobId = fields.path_id(ids.Prefix.INGEST_JOB, "ingest job", "job_id")
+Ingester = Annotated[Principal, needs(Scope.INGEST_WRITE)]
+JobId = Annotated[UUID, fields.path_id(ids.Prefix.INGEST_JOB, "ingest job", "job_id")]
 
 
 class Rejected(BaseModel):
@@ -106,7 +106,7 @@ def batch(db: Db, who: Ingester, body: Records) -> Many:
 @router.post("/{source}/issues", status_code=202)
 def by_source(db: Db, who: Ingester, source: str, record: dict[str, Any]) -> Single:
     """Send one failure of a named source."""
-    if events.sources.known(source) != source:
+    if sources.known(source) != source:
         raise NotFound(f"there is no source {source[:60]!r}")
     return _one(db, who, {**record, "source": source})
 

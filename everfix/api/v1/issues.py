@@ -17,15 +17,16 @@ from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.failures import issues, patterns, predictions
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 from everfix.ingest import events
 from everfix.ingest.events import Issue
 
 router = APIRouter(prefix="/issues", tags=["issues"])
-IssueId = fields.path_id(ids.Prefix.ISSUE, "issue", "issue_id")
-PatternFilter = fields.query_id(ids.Prefix.PATTERN, "pattern_id")
-AssigneeFilter = fields.query_id(ids.Prefix.USER, "assignee_id")
-Reader, Writer = needs(Scope.ISSUES_READ), needs(Scope.ISSUES_WRITE)
+IssueId = Annotated[UUID, fields.path_id(ids.Prefix.ISSUE, "issue", "issue_id")]
+PatternFilter = Annotated[UUID | None, fields.query_id(ids.Prefix.PATTERN, "pattern_id")]
+AssigneeFilter = Annotated[UUID | None, fields.query_id(ids.Prefix.USER, "assignee_id")]
+Reader = Annotated[Principal, needs(Scope.ISSUES_READ)]
+Writer = Annotated[Principal, needs(Scope.ISSUES_WRITE)]
 PatternRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.PATTERN, value))]
 UserRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.USER, value))]
 SORTS = pages.Sorts(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -14,10 +15,10 @@ from everfix.api import fields, pages
 from everfix.core import ids, jobs
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
-JobId = fields.path_id(ids.Prefix.JOB, "job", "job_id")
+JobId = Annotated[UUID, fields.path_id(ids.Prefix.JOB, "job", "job_id")]
 SORTS = pages.Sorts({"created_at": jobs.Job.created_at}, "-created_at")
 
 
@@ -46,19 +47,19 @@ def shown(job: jobs.Job, prefix: ids.Prefix = ids.Prefix.JOB) -> JobOut:
 
 
 @router.get("")
-def listed(db: Db, who: needs(Scope.REPORTS_READ), page: Page) -> pages.PageOf[JobOut]:  # type: ignore[valid-type]
+def listed(db: Db, who: Annotated[Principal, needs(Scope.REPORTS_READ)], page: Page) -> pages.PageOf[JobOut]:
     """Every job of the workspace, newest first."""
     return pages.page(db, page, select(jobs.Job), jobs.Job.id, SORTS, lambda rows: [shown(row) for row in rows])
 
 
 @router.get("/{job_id}")
-def one(db: Db, who: needs(Scope.REPORTS_READ), job_id: JobId) -> JobOut:  # type: ignore[valid-type]
+def one(db: Db, who: Annotated[Principal, needs(Scope.REPORTS_READ)], job_id: JobId) -> JobOut:
     """One job."""
     return shown(jobs.get(db, job_id))
 
 
 @router.post("/{job_id}/cancel")
-def cancel(db: Db, who: needs(Scope.REPORTS_WRITE), job_id: JobId) -> JobOut:  # type: ignore[valid-type]
+def cancel(db: Db, who: Annotated[Principal, needs(Scope.REPORTS_WRITE)], job_id: JobId) -> JobOut:
     """Ask a job to stop: a waiting one never starts, a running one stops at its next step."""
     job = jobs.cancel(db, job_id)
     audit.record(db, who, audit.Action.JOB_CANCELLED, "job", job.id)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from typing import Annotated
+from uuid import UUID
+
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
@@ -15,11 +18,11 @@ from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.failures import patterns, predictions
 from everfix.failures.patterns import Pattern
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/patterns", tags=["patterns"])
-PatternId = fields.path_id(ids.Prefix.PATTERN, "pattern", "pattern_id")
-Reader = needs(Scope.PATTERNS_READ)
+PatternId = Annotated[UUID, fields.path_id(ids.Prefix.PATTERN, "pattern", "pattern_id")]
+Reader = Annotated[Principal, needs(Scope.PATTERNS_READ)]
 STATUSES = ("emerging", "active", "resolved")
 ALIASES = {"mitigating": "active", "watching": "emerging"}
 SORTS = pages.Sorts(

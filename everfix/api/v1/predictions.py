@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
@@ -15,11 +16,11 @@ from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.failures.predictions import Prediction
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/predictions", tags=["predictions"])
-Reader = needs(Scope.PREDICTIONS_READ)
-PatternFilter = fields.query_id(ids.Prefix.PATTERN, "pattern_id")
+Reader = Annotated[Principal, needs(Scope.PREDICTIONS_READ)]
+PatternFilter = Annotated[UUID | None, fields.query_id(ids.Prefix.PATTERN, "pattern_id")]
 STATUSES = ("active", "dismissed", "superseded")
 SORTS = pages.Sorts({"probability": Prediction.probability, "generated_at": Prediction.generated_at, "created_at": Prediction.created_at}, "-probability")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlalchemy import select
@@ -15,10 +17,10 @@ from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.failures.recommendations import Recommendation, RecommendationPattern, Step
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/recommendations", tags=["recommendations"])
-Reader = needs(Scope.RECOMMENDATIONS_READ)
+Reader = Annotated[Principal, needs(Scope.RECOMMENDATIONS_READ)]
 TYPES, IMPACTS = ("code_fix", "config_change", "process", "monitoring"), ("high", "medium", "quick_win")
 STATUSES = ("pending", "in_progress", "implemented", "dismissed")
 SORTS = pages.Sorts(

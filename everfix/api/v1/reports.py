@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -20,14 +21,15 @@ from everfix.core.crypto import Keys
 from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
 from everfix.errors import Invalid, NotFound
-from everfix.identity.principals import Scope
+from everfix.identity.principals import Principal, Scope
 from everfix.reports import runs, templates
 from everfix.reports.sections import SECTIONS
 from everfix.settings import Settings
 
 router = APIRouter(prefix="/reports", tags=["reports"])
-JobId = fields.path_id(ids.Prefix.JOB, "report job", "job_id")
-Reader, Writer = needs(Scope.REPORTS_READ), needs(Scope.REPORTS_WRITE)
+JobId = Annotated[UUID, fields.path_id(ids.Prefix.JOB, "report job", "job_id")]
+Reader = Annotated[Principal, needs(Scope.REPORTS_READ)]
+Writer = Annotated[Principal, needs(Scope.REPORTS_WRITE)]
 SORTS = pages.Sorts({"created_at": Job.created_at}, "-created_at")
 KIND = "reports.run"
 
