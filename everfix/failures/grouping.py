@@ -90,10 +90,11 @@ def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> 
         scope.source.observe(bag)
     made = _in_company(scope, found, made, corrections)
     scope.source.arrive(found.features.at)
-    scope.sizes[made.group] = scope.sizes.get(made.group, 0) + 1
+    scope.touch(found.key, made.group)
     scope.index.touch(made.group)
     if found.features.at is not None:
         scope.last[made.group] = found.features.at
+    scope.forget()
     return made
 
 
@@ -134,7 +135,7 @@ def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     bare = not bag.frames and not found.features.title
     if found.key in scope.once:
         scope.once.discard(found.key)
-        if bare and telling and at is not None:
+        if telling and at is not None:
             scope.source.repeat(scope.last.get(group) == at)
     at_once = _listed(scope, group, at)
     if not bare:
@@ -149,7 +150,7 @@ def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
 def _apart(scope: Scope, found: Fingerprint, usual: str, reason: str) -> Assignment:
     """Keep bare symptoms apart by place and by the numbers in their first line, which drift slowly where they name one thing."""
     place = f"{found.key} {found.features.service}"
-    held = scope.apart.setdefault(place, [])
+    held = scope.apart[place] = scope.apart.pop(place, [])
     numbers, at = found.features.numbers, found.features.at
     near = [(g, n) for g, n in held if _near(n, numbers)]
     group = next((g for g, _ in reversed(near) if not _listed(scope, g, at)), None)

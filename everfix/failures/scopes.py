@@ -9,6 +9,9 @@ from everfix.failures import similarity, sources, templates, together
 from everfix.failures.fingerprint import Features
 
 EXEMPLARS = 6  # members kept to compare with: the first three, then the latest three
+# Beyond these the tenth that was not seen for longest is forgotten: a key that comes back looks for its group anew, and if nothing is like
+# it, its group has the name it had, since a group is named after its first key.
+MOST_KEYS, MOST_GROUPS = 100_000, 20_000
 
 
 @dataclass(slots=True)
@@ -49,6 +52,42 @@ class Scope:
             held.extend(self.exemplars.pop(group, [])[: max(0, EXEMPLARS - len(held))])
         return kept, absorbed
 
+    def touch(self, key: str, group: str) -> None:
+        """Count a failure of a group, and note that its key and its group are the latest seen."""
+        self.sizes[group] = self.sizes.pop(group, 0) + 1
+        if key in self.exact:
+            self.exact[key] = self.resolve(self.exact.pop(key))
+
+    def forget(self) -> None:
+        """Keep keys, groups and places within their bounds: what was not seen for longest goes, and all that was kept for it."""
+        if len(self.exact) > MOST_KEYS:
+            _drop(self.exact)
+            self.once &= self.exact.keys()
+            self.symptoms &= self.exact.keys()
+        if len(self.sizes) > MOST_GROUPS:
+            self._forget_groups()
+        if len(self.apart) > MOST_GROUPS:
+            _drop(self.apart)
+
+    def _forget_groups(self) -> None:
+        """Forget a tenth of the groups. What names a group that became part of another is put right first."""
+        self.exact = {key: self.resolve(g) for key, g in self.exact.items()}
+        self.templates.rename(self.resolve)
+        self.index.rename(self.resolve)
+        heads = {head: dict.fromkeys(map(self.resolve, groups)) for head, groups in self.heads.items()}
+        _drop(self.sizes)
+        live = self.sizes.keys()
+        self.exact = {key: g for key, g in self.exact.items() if g in live}
+        self.once &= self.exact.keys()
+        self.symptoms &= self.exact.keys()
+        self.heads = {head: kept for head, groups in heads.items() if (kept := [g for g in groups if g in live])}
+        self.exemplars = {g: bags for g, bags in self.exemplars.items() if g in live}
+        self.merges = {g: n for g, n in self.merges.items() if g in live}
+        self.last = {g: at for g, at in self.last.items() if g in live}
+        self.index.keep(live)
+        while len(self.links) > MOST_GROUPS:
+            _drop(self.links)
+
     def to_json(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in ("exact", "heads", "sizes", "merges", "links", "last")}
         kept = {g: [b.features.to_json() for b in bags] for g, bags in self.exemplars.items()}
@@ -78,3 +117,9 @@ class Scope:
         made.index.recent = list(raw["recent"])
         made.together = together.Together.from_json(raw["together"])
         return made
+
+
+def _drop(held: dict[str, Any]) -> None:
+    """Drop the first tenth, which stands first because it was not seen for longest."""
+    for name in list(held)[: len(held) // 10 + 1]:
+        del held[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from everfix.failures import prose
@@ -265,6 +265,15 @@ class Index:
                 held.append(group)
                 if len(held) > self.POSTINGS:
                     del held[0]
+
+    def rename(self, resolve: Callable[[str], str]) -> None:
+        """Let every posting name the group that its group has become."""
+        self.postings = {token: list(dict.fromkeys(map(resolve, held))) for token, held in self.postings.items()}
+        self.recent = list(dict.fromkeys(map(resolve, self.recent)))
+
+    def keep(self, live: Container[str]) -> None:
+        """Forget the groups that are not live."""
+        self.postings = {token: kept for token, held in self.postings.items() if (kept := [g for g in held if g in live])}
 
     def touch(self, group: str) -> None:
         """Note that a group has just been seen."""

@@ -98,7 +98,8 @@ class Source:
         for token in bag.tokens:
             self.documents[token] = self.documents.get(token, 0) + 1
         if len(self.documents) > MOST_TOKENS:
-            self.documents = {t: n for t, n in self.documents.items() if n > 1}
+            usual = sorted(self.documents.values())[len(self.documents) // 10]  # the rarest tenth, or all that are as rare, go
+            self.documents = {t: n for t, n in self.documents.items() if n > usual}
 
     def repeat(self, same_moment: bool) -> None:
         """Count a telling failure that came again for the first time: at the very moment it came first, or later."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -19,6 +19,7 @@ FIRST = 8  # the same for a line's first word, which is mostly a verb or the nam
 PAIRS = 8  # distinct pairs of names in two places
 KEPT = 12  # values remembered in a place
 LONGEST = 60  # tokens; longer lines are no templates
+MOST_LINES = 100_000  # lines remembered whole in one scope; the oldest are forgotten
 MOST_GAPS = 200_000  # places remembered in one scope; the oldest are forgotten
 
 _PLACEHOLDER = re.compile(r"<\w+>")
@@ -77,6 +78,9 @@ class Templates:
         """
         whole = "\x1f".join((among, *row) if among else row)
         same = self.groups.setdefault(whole, group)
+        if len(self.groups) > MOST_LINES:
+            for old in list(self.groups)[: MOST_LINES // 10]:
+                del self.groups[old]
         if same != group:
             return [same], {"template": " ".join(row)}
         found: dict[str, None] = {}
@@ -94,6 +98,11 @@ class Templates:
                     found.setdefault(other)
                     why = {"template": gap.replace("\x1f", " ").replace("\x00", "<value>"), "values": sorted(held)[:6]}
         return list(found), why
+
+    def rename(self, resolve: Callable[[str], str]) -> None:
+        """Let every line name the group that its group has become."""
+        self.groups = {whole: resolve(g) for whole, g in self.groups.items()}
+        self.gaps = {gap: {value: resolve(g) for value, g in held.items()} for gap, held in self.gaps.items()}
 
     def _held(self, gap: str) -> dict[str, str]:
         held = self.gaps.get(gap)
