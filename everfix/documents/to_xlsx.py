@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ FORMATS = {
 WIDTHS = {Unit.TEXT: 18, Unit.DATE: 12, Unit.DATETIME: 18, Unit.FLAG: 9}
 WIDE, PLAIN = 60, 13
 SECONDS_OF_DAY = 86_400
+STRETCH = 1_000  # rows whose cells are typed together
 
 
 def render(document: Document) -> bytes:
@@ -149,15 +150,22 @@ def _table(document: Document, table: Table) -> Json:
     if any(links):
         headers.append(_spare(headers, "Link"))
 
+    typed = [_typed(column.unit, zone) for column in table.columns]
+    linked = any(links)
+
     def rows() -> Iterator[Json]:
-        for number, row in enumerate(table.rows):
-            typed = [_typed(cell, column.unit, zone) for cell, column in zip(row, table.columns, strict=True)]
-            yield dict(zip(headers, [*typed, links[number]] if any(links) else typed, strict=True))
+        for start in range(0, len(table.rows), STRETCH):
+            parts = zip(typed, zip(*table.rows[start : start + STRETCH], strict=True), strict=True)
+            columns = [turn(part) for turn, part in parts]
+            if linked:
+                columns.append(links[start : start + STRETCH])
+            for made in zip(*columns, strict=True):
+                yield dict(zip(headers, made, strict=True))
 
     widths = [WIDE if column.wide else WIDTHS.get(column.unit, PLAIN) for column in table.columns]
     formats = [_column(document, column) for column in table.columns]
     sheet: Json = {"data": rows() if table.rows else [dict.fromkeys(headers)], "autofilter": bool(table.rows)}
-    if any(links):
+    if linked:
         sheet |= {"url_columns": [headers[-1]]}
         widths.append(40)
         formats.append(_format().set_hyperlink())
@@ -197,17 +205,45 @@ def _column(document: Document, column: Column) -> Any:  # noqa: ANN401 - rustpy
     return made.set_text_wrap() if column.wide else made
 
 
-def _typed(cell: Cell, unit: Unit, zone: ZoneInfo) -> Cell | date | datetime:
-    """Return the cell as Excel's own type: a duration as a share of a day, an instant as the wall clock of the report's zone."""
+def _typed(unit: Unit, zone: ZoneInfo) -> Callable[[Sequence[Any]], Iterable[Any]]:
+    """Return what turns cells of this unit into Excel's own types: a duration into a share of a day, an instant into the zone's wall clock.
+
+    It takes a stretch of a column at once: a workbook has many cells, nearly all of which need no change, and a look at the
+    stretch tells.
+    """
+    match unit:
+        case Unit.FLAG:
+            return lambda part: [None if cell is None or cell == "" else "yes" if cell else "no" for cell in part]
+        case Unit.DATE:
+            return lambda part: [date.fromisoformat(cell[:10]) if cell else None for cell in part]
+        case Unit.DATETIME:
+            return lambda part: [_instant(cell, zone) if cell else None for cell in part]
+        case Unit.SECONDS:
+            return lambda part: [cell / SECONDS_OF_DAY if isinstance(cell, int | float) else _plain(cell) for cell in part]
+        case _:
+            return _plains
+
+
+def _instant(cell: str, zone: ZoneInfo) -> datetime:
+    moment = datetime.fromisoformat(cell)
+    if moment.tzinfo is None or (moment.tzinfo is UTC and zone.key == "UTC"):
+        return moment.replace(tzinfo=None)
+    return moment.astimezone(zone).replace(tzinfo=None)
+
+
+NUMBERS = frozenset({int, float, bool, type(None)})
+
+
+def _plains(part: Sequence[Cell]) -> Sequence[Cell]:
+    kinds = set(map(type, part))
+    if kinds <= NUMBERS:
+        return part
+    if kinds == {str} and all(part) and "".join(part).isprintable() and max(map(len, part)) < CELL:  # type: ignore[arg-type]
+        return part
+    return [_plain(cell) for cell in part]
+
+
+def _plain(cell: Cell) -> Cell:
     if cell is None or cell == "":
         return None
-    if unit is Unit.FLAG:
-        return "yes" if cell else "no"
-    if unit is Unit.DATE:
-        return date.fromisoformat(str(cell)[:10])
-    if unit is Unit.DATETIME:
-        moment = datetime.fromisoformat(str(cell))
-        return moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
-    if unit is Unit.SECONDS and isinstance(cell, int | float):
-        return cell / SECONDS_OF_DAY
     return _text(cell) if isinstance(cell, str) else cell
