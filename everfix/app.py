@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import everfix
@@ -31,7 +32,9 @@ Next = Callable[[Request], Awaitable[Any]]
 
 def create_app(installation: Installation) -> FastAPI:
     """Return the application over an open installation; `app.state.stopping` makes /health answer 503."""
-    app = FastAPI(title="Everfix", version=everfix.__version__, description=everfix.__doc__ or "", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Everfix", version=everfix.__version__, description=everfix.__doc__ or "", lifespan=_lifespan, docs_url=None, redoc_url=None
+    )
     app.state.installation, app.state.stopping = installation, False
     app.include_router(v1.router)
     web.mount(app)
@@ -40,6 +43,15 @@ def create_app(installation: Installation) -> FastAPI:
     app.add_exception_handler(Exception, _answer)
     for kind in (EverfixError, RequestValidationError, HTTPException, DBAPIError):
         app.add_exception_handler(kind, _answer)
+    if installation.settings.allowed_origins:
+        sent = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id")
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=installation.settings.allowed_origins,
+            allow_methods=("*",),
+            allow_headers=sent,
+            expose_headers=("X-Request-Id",),
+        )
     app.add_middleware(Envelope, most=installation.settings.request_max_bytes)
     return app
 

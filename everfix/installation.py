@@ -22,7 +22,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from everfix import migrations
-from everfix.core import crypto, db as database, storage
+from everfix.core import crypto, storage
+from everfix.core import db as database
 from everfix.core.db import Database
 from everfix.core.embedded import DURABLE, Embedded
 from everfix.errors import ConfigurationError
@@ -140,7 +141,15 @@ def _first_start(installation: Installation) -> None:
     with installation.owner() as owner, owner.transaction() as db:
         db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": migrations.LOCK})
         if db.execute(select(Organisation.id).limit(1)).one_or_none() is None:
-            made = provision.client(db, org_name="My organisation", org_slug="my-organisation", owner_email=OWNER_EMAIL, owner_name="Owner")
+            made = provision.client(
+                db,
+                org_name="My organisation",
+                org_slug="my-organisation",
+                owner_email=OWNER_EMAIL,
+                owner_name="Owner",
+                currency=installation.settings.currency,
+                loop_cost=installation.settings.loop_cost,
+            )
             _write_token(db, path, made.owner_user_id)
 
 

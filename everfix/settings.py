@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     app_role: str = Field(
         default="everfix_app", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="The restricted database role that serves requests and jobs."
     )
-    storage_url: str | None = Field(default=None, description="Where files go: file://, s3://, gs:// or az://; default: a folder in data_dir.")
+    storage_url: str | None = Field(
+        default=None, description="Where files go: file://, s3://, gs:// or az://; default: a folder in data_dir."
+    )
     master_key: SecretStr | None = Field(
         default=None, description="32 bytes in base64; signs and encrypts. Default: made once and kept in data_dir/master.key."
     )
@@ -57,12 +59,15 @@ class Settings(BaseSettings):
     job_heartbeat_seconds: float = Field(
         default=30.0, gt=0.2, le=3600, description="A job whose worker has been silent this long is taken over by another."
     )
-    job_attempts: int = Field(default=5, ge=1, le=50, description="How often a failing job is tried before it is put among the dead letters.")
-    environment: Literal["development", "production"] = Field(default="development", description="production refuses insecure shortcuts.")
+    job_attempts: int = Field(
+        default=5, ge=1, le=50, description="How often a failing job is tried before it is put among the dead letters."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log line written.")
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of every amount of money.")
-    loop_cost: float = Field(default=4_800.0, ge=0, description="Money one recurrence of a failure costs, when the workspace sets none.")
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="Browser origins that may call the API, comma-separated.")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the amounts of money in the first workspace.")
+    loop_cost: float = Field(default=4_800.0, ge=0, description="Money one recurrence of a failure costs in the first workspace.")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Browser origins that may call the API, comma-separated."
+    )
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -76,7 +81,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, FileSource(settings_cls), dotenv_settings
 

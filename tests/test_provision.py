@@ -111,6 +111,11 @@ def test_the_first_start_makes_an_owner_and_the_second_nothing(empty: str, tmp_p
     assert token.read_text() == secret
 
 
+def test_the_first_workspace_counts_money_as_the_settings_say(empty: str, tmp_path: Path) -> None:
+    with installations.opened(settings(empty, tmp_path, currency="EUR", loop_cost=1234.5)) as made, made.owner() as owner, owner.transaction() as db:
+        assert db.execute(text("SELECT currency, loop_cost FROM workspaces")).one() == ("EUR", 1234.5)
+
+
 def test_a_url_of_the_restricted_role_is_used_as_it_is(empty: str, tmp_path: Path) -> None:
     with installations.opened(settings(empty, tmp_path)):
         pass

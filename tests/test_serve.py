@@ -212,6 +212,23 @@ def test_sigterm_ends_it_with_0(running: Running, http: httpx.Client, home: Path
     assert not (home / "data" / "postgres" / "postmaster.pid").exists()
 
 
+def test_a_killed_server_takes_its_worker_and_database_along(home: Path) -> None:
+    """kill -9 of the server: the worker notices, leaves, and as the last user of PostgreSQL stops it; the next start finds everything."""
+    data = home / "data"
+    with everfix(home / "killed", "serve", "--data-dir", str(data), "--port", "0") as running:
+        url_of(running)
+        children = running.children()
+        running.kill()
+        wait(lambda: not (data / "postgres" / "postmaster.pid").exists(), "PostgreSQL to be stopped by the worker")
+        psutil.wait_procs(children, timeout=20)
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    with everfix(home / "after", "serve", "--data-dir", str(data), "--port", "0") as second:
+        secret = (data / "owner.token").read_text().strip()
+        answer = httpx.get(f"{url_of(second)}/v1/issues", headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+        assert answer.json()["page"]["total"] > 500
+        assert second.stop() == 0
+
+
 def test_a_start_with_a_url_uses_that_database(clone: Any, tmp_path: Path) -> None:
     url = clone("by_url")
     with everfix(tmp_path / "one", "serve", "--port", "0", database_url=url, data_dir=tmp_path / "data") as running:

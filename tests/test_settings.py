@@ -23,6 +23,14 @@ def test_every_setting_has_a_sentence() -> None:
         assert field.description.endswith("."), name
 
 
+def test_every_setting_is_used() -> None:
+    """A knob that turns nothing misleads."""
+    from tests.test_layers import FILES
+
+    code = "\n".join(file.read_text(encoding="utf-8") for file in FILES if file.name != "settings.py")
+    assert [name for name in Settings.model_fields if f"settings.{name}" not in code] == ["public_url"], "that one is read by Settings.url"
+
+
 def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERFIX_PORT", "4100")
     monkeypatch.setenv("EVERFIX_ALLOWED_ORIGINS", "https://a.example, https://b.example,")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -254,6 +255,26 @@ def test_a_ticket_of_a_deleted_job_is_no_error(alice: make.Workspace, installati
     assert worker._one(worker.TASKS["reports.run"], installation, alice.id, UUID(int=1)) is None
 
 
-def test_health_tells_nothing_of_jobs(anyone: make.Api) -> None:
-    answer: httpx.Response = anyone.get("/ready")
-    assert answer.json() == {"status": "ready", "checks": {"database": True}}
+def test_only_named_origins_may_call_from_a_browser(installation: Installation) -> None:
+    settings = installation.settings.model_copy(update={"allowed_origins": ("https://app.example",)})
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    with clients.over(create_app(dataclasses.replace(installation, settings=settings))) as client:
+        allowed = client.options("/v1/issues", headers={"Origin": "https://app.example", **asked})
+        refused = client.options("/v1/issues", headers={"Origin": "https://evil.example", **asked})
+        answer = client.get("/health", headers={"Origin": "https://app.example"})
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    assert "access-control-allow-origin" not in refused.headers
+    assert answer.headers["access-control-expose-headers"] == "X-Request-Id"
+    with clients.over(create_app(installation)) as client:
+        assert "access-control-allow-origin" not in client.get("/health", headers={"Origin": "https://app.example"}).headers
+
+
+def test_health_and_ready(installation: Installation) -> None:
+    app = create_app(installation)
+    with clients.over(app) as client:
+        assert client.get("/health").json() == {"status": "ok"}
+        assert client.get("/ready").json() == {"status": "ready", "checks": {"database": True}}
+        app.state.stopping = True
+        answers: list[httpx.Response] = [client.get("/health"), client.get("/ready")]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert [answer.json()["status"] for answer in answers] == ["unhealthy", "unavailable"]

@@ -43,6 +43,8 @@ def client(
     timezone: str = "UTC",
     seats: int = FREE_SEATS,
     simulated: bool = False,
+    currency: str = "USD",
+    loop_cost: float = 4_800.0,
 ) -> Provisioned:
     """Make a client's organisation, first workspace and owner; an existing user is reused by e-mail.
 
@@ -59,6 +61,7 @@ def client(
     organisation = Organisation(id=ids.new(), name=org_name, slug=org_slug, plan=plan, seats_total=seats)
     name = workspace_name or org_name
     workspace = Workspace(id=ids.new(), organization_id=organisation.id, name=name, slug=org_slug, timezone=timezone, simulated=simulated)
+    workspace.currency, workspace.loop_cost = currency, loop_cost
     email = owner_email.strip().lower()
     user = db.execute(select(User).where(User.email == email)).scalar_one_or_none()
     enter(db, workspace.id)
