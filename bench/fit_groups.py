@@ -66,7 +66,7 @@ def learning() -> dict[str, Items]:
 
 def rows(items: Items) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # noqa: C901 - one walk, told in order
     """Return evidence, and right or wrong, of every candidate met on the way, by the model that compares them."""
-    scopes: dict[str, grouping.Scope] = defaultdict(grouping.Scope)
+    scopes: dict[str, scopes.Scope] = defaultdict(scopes.Scope)
     out: dict[str, tuple[list[list[float]], list[float]]] = {}
     for _, failure, true in items:
         scope, found = scopes[failure.scope], fingerprint.of(failure)

@@ -23,7 +23,7 @@ CHROMIUM = (
 )
 
 
-class Missing(Exception):  # noqa: N818 - says what is missing, and why
+class Missing(Exception):
     """A peer that cannot be had on this machine; the report says so."""
 
 

@@ -72,7 +72,9 @@ class Entry(WorkspaceRow, Base):
     hash: Mapped[str]
 
 
-def record(db: Session, by: Actor, action: Action, target_kind: str = "", target_id: UUID | None = None, details: Json | None = None) -> None:
+def record(
+    db: Session, by: Actor, action: Action, target_kind: str = "", target_id: UUID | None = None, details: Json | None = None
+) -> None:
     """Write one entry at the end of the workspace's chain; call it last in a transaction, since it holds the chain's lock."""
     lock(db, "audit")
     last = db.execute(select(Entry.number, Entry.hash).where(mine(Entry)).order_by(Entry.number.desc()).limit(1)).one_or_none()

@@ -27,7 +27,9 @@ from everfix.settings import Settings
 if TYPE_CHECKING:
     from everfix.demo.run import Outcome
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Finds what keeps failing, predicts its return, proves fixes, reports it.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Finds what keeps failing, predicts its return, proves fixes, reports it."
+)
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database, files and keys live.")]
@@ -129,8 +131,6 @@ def sign_in_link(made: Installation, email: str | None = None) -> str:
     return f"{made.url}/sign-in/{secret}"
 
 
-
-
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """Yield a function that draws how far a long work is: (what, done, total); one line per step where nobody watches."""
@@ -148,7 +148,9 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 
 @app.command()
 def demo(
-    data: Annotated[list[Path] | None, typer.Option("--data", help="Your own failures instead of the simulated company; repeatable.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Your own failures instead of the simulated company; repeatable.")
+    ] = None,
     map_: Annotated[str | None, typer.Option("--map", help="Columns by name: title=Summary,external_id=Key.")] = None,
     data_dir: DataDir = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the six files of the report.")] = Path("out"),
@@ -193,7 +195,10 @@ def _summary(outcome: Outcome, paths: list[Path]) -> None:
     table.add_row("issues", f"{counts['issues']:,}")
     table.add_row("patterns", f"{counts['patterns']:,} that recur, {counts['alone']:,} failures that stand alone")
     table.add_row("predictions", f"{counts['predictions']:,} stand, {counts['settled']:,} settled")
-    table.add_row("fixes", f"{counts['fixes']:,} watched: {counts['held']:,} held, {counts['failed']:,} failed; {counts['recommendations']:,} recommended")
+    table.add_row(
+        "fixes",
+        f"{counts['fixes']:,} watched: {counts['held']:,} held, {counts['failed']:,} failed; {counts['recommendations']:,} recommended",
+    )
     table.add_row("seconds", f"{outcome.seconds:.1f}")
     if outcome.groups is not None:
         found = outcome.groups
@@ -201,7 +206,10 @@ def _summary(outcome: Outcome, paths: list[Path]) -> None:
         table.add_row("truth", words)
     if outcome.forecasts is not None and outcome.forecasts.forecasts:
         score = outcome.forecasts
-        table.add_row("forecasts", f"Brier score {score.brier:.4f} against {score.base_brier:.4f} for always saying the base rate of {score.base_rate:.1%}")
+        table.add_row(
+            "forecasts",
+            f"Brier score {score.brier:.4f} against {score.base_brier:.4f} for always saying the base rate of {score.base_rate:.1%}",
+        )
     out.print(table)
     for name, place, reason in outcome.rejects[:10]:
         err.print(f"[yellow]left out[/yellow] {name} record {place}: {reason}", markup=True)
@@ -253,7 +261,9 @@ def report(
     with opened(settings_of(data_dir)) as made:
         here = workspace_of(made, workspace)
         with progress() as step:
-            body = demos.one(made, here, kind, format_, window, lambda done, words: step(words or "making the report", round(done * 100), 100))
+            body = demos.one(
+                made, here, kind, format_, window, lambda done, words: step(words or "making the report", round(done * 100), 100)
+            )
         out_file.write_bytes(body)
         out.print(f"wrote {out_file} ({len(body):,} bytes)")
 
@@ -295,7 +305,9 @@ def backtest(
 
 @app.command()
 def group(
-    input_: Annotated[Path, typer.Option("--input", help="JSONL with id,scope,title,message,stacktrace,error_type,service,occurred_at; .gz too.")],
+    input_: Annotated[
+        Path, typer.Option("--input", help="JSONL with id,scope,title,message,stacktrace,error_type,service,occurred_at; .gz too.")
+    ],
     out_file: Annotated[Path, typer.Option("--out", help="CSV to write: id,arrival_group,final_group,why.")],
 ) -> None:
     """Group failures of a file by cause, as they arrive, with the server's own grouping."""

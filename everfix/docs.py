@@ -65,14 +65,19 @@ def sources() -> str:
     for key, source in sorted(query.catalogue().items()):
         bounds = [f"`{param.key}` ({param.low} to {param.high}, default {param.default})" for param in source.params]
         takes = f"Parameters: {', '.join(bounds)}." if bounds else ""
-        columns = _table(("column", "shown as", "unit"), [(f"`{column.key}`", column.title, column.unit.value) for column in source.columns])
+        columns = _table(
+            ("column", "shown as", "unit"), [(f"`{column.key}`", column.title, column.unit.value) for column in source.columns]
+        )
         parts.append("\n\n".join(part for part in (f"## `{key}`: {source.title}", source.about, takes, columns) if part))
     return _page("Sources", "Every number on a page or in a report comes from one of these.", *parts)
 
 
 def templates() -> str:
     """Return the report templates and sections."""
-    rows = [(f"`{item.key}`", item.name, item.description, ", ".join(f"`{key}`" for key in item.sections) or "any") for item in TEMPLATES.values()]
+    rows = [
+        (f"`{item.key}`", item.name, item.description, ", ".join(f"`{key}`" for key in item.sections) or "any")
+        for item in TEMPLATES.values()
+    ]
     parts = _table(("section", "heading"), [(f"`{key}`", section.title) for key, section in SECTIONS.items()])
     formats = ", ".join(f"`{key}`" for key in documents.RENDERERS)
     return _page("Reports", f"Formats: {formats}.", _table(("template", "name", "what", "sections"), rows), "## Sections", parts)
@@ -83,10 +88,8 @@ def commands(app: typer.Typer) -> str:
     group = typer.main.get_group(app)
     parts = []
     for name, command in sorted(group.commands.items()):
-        rows = []
-        for param in command.params:
-            if not getattr(param, "hidden", False) and param.name != "help":
-                rows.append((", ".join(f"`{option}`" for option in param.opts), getattr(param, "help", "") or ""))
+        shown = [param for param in command.params if not getattr(param, "hidden", False) and param.name != "help"]
+        rows = [(", ".join(f"`{option}`" for option in param.opts), getattr(param, "help", "") or "") for param in shown]
         parts.append(f"## `everfix {name}`\n\n{command.help or ''}\n\n" + _table(("option", "what"), rows))
     return _page("Commands", *parts)
 

@@ -1,17 +1,17 @@
 """The errors a caller can meet, one tree; a class is a code and a status, its docstring the default message.
 
-    EverfixError
-    ├── Malformed            400 validation_error     the request cannot be read
-    ├── Unauthorized         401 unauthorized
-    ├── Forbidden            403 forbidden
-    ├── NotFound             404 not_found            missing, or another workspace's
-    ├── Conflict             409 conflict
-    ├── Gone                 410 gone
-    ├── TooLarge             413 payload_too_large
-    ├── Invalid              422 validation_error     readable, but a field breaks a rule
-    ├── RateLimited          429 rate_limited
-    ├── Unavailable          503 unavailable
-    └── ConfigurationError   500 configuration_error  this installation is set up wrongly; raised at start
+EverfixError
+├── Malformed            400 validation_error     the request cannot be read
+├── Unauthorized         401 unauthorized
+├── Forbidden            403 forbidden
+├── NotFound             404 not_found            missing, or another workspace's
+├── Conflict             409 conflict
+├── Gone                 410 gone
+├── TooLarge             413 payload_too_large
+├── Invalid              422 validation_error     readable, but a field breaks a rule
+├── RateLimited          429 rate_limited
+├── Unavailable          503 unavailable
+└── ConfigurationError   500 configuration_error  this installation is set up wrongly; raised at start
 """
 
 from __future__ import annotations

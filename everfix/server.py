@@ -43,7 +43,9 @@ def check_port(settings: Settings) -> None:
         try:
             probe.bind((settings.host, settings.port))
         except OSError as problem:
-            raise ConfigurationError(f"cannot listen on {settings.host}:{settings.port}: {problem.strerror}; choose another with --port") from problem
+            raise ConfigurationError(
+                f"cannot listen on {settings.host}:{settings.port}: {problem.strerror}; choose another with --port"
+            ) from problem
 
 
 def run(installation: Installation, *, ready: Callable[[str], None]) -> None:
@@ -76,7 +78,7 @@ async def _main(installation: Installation, ready: Callable[[str], None]) -> Non
 async def _announce(settings: Settings, ready: Callable[[str], None]) -> None:
     url = settings.url
     local = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::', 'localhost') else settings.host}:{settings.port}/ready"  # noqa: S104 - compares
-    while not await asyncio.to_thread(_answers, local):
+    while not await asyncio.to_thread(_answers, local):  # noqa: ASYNC110 - nothing in this process knows when the port answers
         await asyncio.sleep(0.05)
     ready(url)
 

@@ -85,7 +85,7 @@ def test_actions_are_sorted_and_named_thing_verb() -> None:
 
 
 def test_what_is_rolled_back_is_not_logged(alice: make.Workspace) -> None:
-    class Stop(Exception):  # noqa: N818
+    class Stop(Exception):
         pass
 
     with pytest.raises(Stop), alice.db() as db:

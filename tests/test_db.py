@@ -15,7 +15,7 @@ from everfix.migrations import tables
 from tests import make
 
 
-class Stop(Exception):  # noqa: N818
+class Stop(Exception):
     pass
 
 

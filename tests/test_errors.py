@@ -1,6 +1,6 @@
 """Bad input, at every route: never a server error, always the envelope, the field named, nothing half-stored."""
 
-# ruff: noqa: E501 - tables of cases read best one case after the other
+
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_job_is_queued_with_its_callers_work(alice: make.Workspace, owner: Dat
 
 
 def test_a_rollback_leaves_no_job(alice: make.Workspace, owner: Database) -> None:
-    class Changed(Exception):  # noqa: N818
+    class Changed(Exception):
         pass
 
     with pytest.raises(Changed), alice.db() as db:

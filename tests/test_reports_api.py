@@ -1,6 +1,6 @@
 """Reports through the API: every template, window and format comes out as a file with a working link."""
 
-# ruff: noqa: E501 - tables of cases read best one case after the other
+
 
 from __future__ import annotations
 

@@ -13,10 +13,11 @@ from everfix.core import fields, ids
 from everfix.errors import Invalid, NotFound
 
 
-
 def words(longest: int) -> Any:  # noqa: ANN401 - an Annotated type made at import
     """Return the type of text in the query string."""
-    return Annotated[str | None, AfterValidator(lambda value: value if value is None else fields.storable(value)), Query(max_length=longest)]
+    return Annotated[
+        str | None, AfterValidator(lambda value: value if value is None else fields.storable(value)), Query(max_length=longest)
+    ]
 
 
 Search = words(200)

@@ -95,11 +95,15 @@ def _read(paging: Paging, mark: str, descending: bool) -> tuple[object, UUID]:
     except BadSignature as problem:
         raise Malformed("the cursor token is malformed", details={"cursor": "malformed cursor token"}) from problem
     if not isinstance(found, list) or found[:2] != [mark, descending]:
-        raise Malformed("the cursor token belongs to another list, sort or filter", details={"cursor": "malformed cursor token for this list"})
+        raise Malformed(
+            "the cursor token belongs to another list, sort or filter", details={"cursor": "malformed cursor token for this list"}
+        )
     return found[2], UUID(found[3])
 
 
-def _after(column: InstrumentedAttribute[Any], key: InstrumentedAttribute[UUID], descending: bool, value: object, last: UUID) -> ColumnElement[bool]:
+def _after(
+    column: InstrumentedAttribute[Any], key: InstrumentedAttribute[UUID], descending: bool, value: object, last: UUID
+) -> ColumnElement[bool]:
     beyond_key = key < last if descending else key > last
     if value is None:
         return and_(column.is_(None), beyond_key)

@@ -112,7 +112,7 @@ def enter(db: Session, workspace: UUID) -> None:
 
 def current(db: Session) -> UUID:
     """Return the workspace of this transaction; raises LookupError outside of one."""
-    value = db.execute(text(f"SELECT {CURRENT}")).scalar_one()  # noqa: S608 - a constant
+    value = db.execute(text(f"SELECT {CURRENT}")).scalar_one()
     if value is None:
         raise LookupError("this transaction belongs to no workspace")
     return UUID(str(value))
@@ -159,6 +159,10 @@ def check(engine: Engine) -> None:
         ).one()
     if version < OLDEST:
         raise ConfigurationError(f"PostgreSQL {version // 10000} is too old: Everfix needs {OLDEST // 10000} or newer")
-    wrong = [word for word, is_so in (("a superuser", role.rolsuper), ("BYPASSRLS", role.rolbypassrls), ("an owner of tables", role.owns)) if is_so]
+    wrong = [
+        word
+        for word, is_so in (("a superuser", role.rolsuper), ("BYPASSRLS", role.rolbypassrls), ("an owner of tables", role.owns))
+        if is_so
+    ]
     if wrong:
         raise ConfigurationError(f"the database role {role.rolname!r} is {' and '.join(wrong)}: row-level security would not bind it")

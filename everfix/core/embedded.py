@@ -151,7 +151,7 @@ class Embedded:
 
     def _socket_folder(self) -> Path:
         """Return where the socket lies: in the data directory, or, as a socket's path is short (107 bytes), in the system's temporary one."""
-        if len(str(self.data / ".s.PGSQL.5432")) < 100:  # noqa: PLR2004 - macOS allows 103
+        if len(str(self.data / ".s.PGSQL.5432")) < 100:
             return self.data
         name = hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"everfix-{name}"

@@ -88,5 +88,7 @@ def field(prefix: Prefix) -> Any:  # noqa: ANN401 - an Annotated type made at im
         UUID,
         BeforeValidator(lambda text: parse(prefix, text)),
         PlainSerializer(lambda value: show(prefix, value), return_type=str),
-        WithJsonSchema({"type": "string", "pattern": f"^{prefix}_[0-9A-HJKMNP-TV-Z]{{26}}$", "examples": [f"{prefix}_01K4X9T3QKJ2M4N5P6R7S8T9V0"]}),
+        WithJsonSchema(
+            {"type": "string", "pattern": f"^{prefix}_[0-9A-HJKMNP-TV-Z]{{26}}$", "examples": [f"{prefix}_01K4X9T3QKJ2M4N5P6R7S8T9V0"]}
+        ),
     ]

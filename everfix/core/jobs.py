@@ -66,11 +66,11 @@ class Job(WorkspaceRow, Base):
     finished_at: Mapped[datetime | None]
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
+class Cancelled(Exception):
     """The job was asked to stop."""
 
 
-class Permanent(Exception):  # noqa: N818 - says how the failure is, not that it is one
+class Permanent(Exception):
     """Trying again would fail in the same way; raised with the reason in words."""
 
 
@@ -99,7 +99,10 @@ class Running:
         """Tell how far the work is (0–1), in a transaction of its own; raises Cancelled when somebody asked for it."""
         with self.database.transaction(self.workspace) as db:
             row = db.execute(
-                update(Job).where(Job.id == self.job_id).values(progress=min(max(progress, 0.0), 1.0), message=message).returning(Job.cancel_requested)
+                update(Job)
+                .where(Job.id == self.job_id)
+                .values(progress=min(max(progress, 0.0), 1.0), message=message)
+                .returning(Job.cancel_requested)
             ).one_or_none()
         if row is None or row.cancel_requested:
             raise Cancelled

@@ -10,8 +10,6 @@ from typing import NamedTuple
 from everfix.demo import company
 from everfix.demo.causes import Voice
 
-# ruff: noqa: E501 - a table of texts: one text, one line
-
 
 class Oneoff(NamedTuple):
     """A failure that stands alone."""

@@ -154,7 +154,13 @@ def one(made: Installation, here: UUID, template: str, format_: str, window: str
 
 
 def _run(
-    made: Installation, here: UUID, template: str, formats: list[str], window: str, as_of: datetime | None, told: Callable[[float, str], None] | None
+    made: Installation,
+    here: UUID,
+    template: str,
+    formats: list[str],
+    window: str,
+    as_of: datetime | None,
+    told: Callable[[float, str], None] | None,
 ) -> UUID:
     """Insert a run and work on its job in this process."""
     with made.database.transaction(here) as db:

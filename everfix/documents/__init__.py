@@ -53,7 +53,7 @@ RENDERERS: dict[str, Renderer] = {
 }
 
 
-def renderer(format: str) -> Renderer:  # noqa: A002 - the word of the API
+def renderer(format: str) -> Renderer:
     """Return the renderer of a format, in either case and by alias; raises ValueError naming the formats there are."""
     key = ALIASES.get(format.lower(), format.lower())
     if key not in RENDERERS:
@@ -61,12 +61,12 @@ def renderer(format: str) -> Renderer:  # noqa: A002 - the word of the API
     return RENDERERS[key]
 
 
-def render(document: Document, format: str) -> bytes:  # noqa: A002 - the word of the API
+def render(document: Document, format: str) -> bytes:
     """Return the Document as a file of `format`; raises ValueError naming the formats there are."""
     return renderer(format).render(document)
 
 
-def filename(document: Document, format: str) -> str:  # noqa: A002 - the word of the API
+def filename(document: Document, format: str) -> str:
     """Return e.g. "executive-summary-2026-11-17.pdf": the title as ASCII words, the last day of the period, the extension."""
     plain = unicodedata.normalize("NFKD", document.title).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG].strip("-") or "report"

@@ -55,7 +55,9 @@ def create(db: Session, record: dict[str, Any], *, by: audit.Actor) -> Issue:
     except ValueError as problem:
         raise Invalid(str(problem), details=dict(part.partition(": ")[::2] for part in str(problem).split("; "))) from problem
     if db.execute(select(Issue.id).where(Issue.source == event.source, Issue.external_id == event.external_id)).one_or_none():
-        raise Conflict(f"an issue with the external_id {event.external_id[:60]!r} exists for {event.source}", details={"external_id": "taken"})
+        raise Conflict(
+            f"an issue with the external_id {event.external_id[:60]!r} exists for {event.source}", details={"external_id": "taken"}
+        )
     accepted = events.accept(db, [given])
     issue = get(db, accepted.issues[0])
     jobs.enqueue(db, "failures.learn", {"issues": [str(issue.id)]}, by=by.name, priority=1)

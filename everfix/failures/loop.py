@@ -153,7 +153,7 @@ class Link:
     assignment: Json
 
 
-def _linked(  # noqa: PLR0917 - what was decided, and by whom
+def _linked(
     issue: Issue, found: fingerprint.Fingerprint, pattern_id: UUID, confidence: float, why: Json, made: grouping.Assignment
 ) -> Link:
     nearest = {"group": made.nearest[0], "similarity": round(made.nearest[1], 4)} if made.nearest else None
@@ -232,7 +232,9 @@ _READ = (
 )  # fmt: skip
 
 
-def learn(db: Session, issue_ids: Sequence[UUID], *, now: datetime | None = None, steps: Sequence[Callable[[Session, Batch], None]] = STEPS) -> Batch:
+def learn(
+    db: Session, issue_ids: Sequence[UUID], *, now: datetime | None = None, steps: Sequence[Callable[[Session, Batch], None]] = STEPS
+) -> Batch:
     """Take these issues through the loop. One learner at a time per workspace, so that two equal failures meet in one pattern."""
     database.lock(db, "loop")
     query = select(Issue).where(Issue.id.in_(issue_ids)).order_by(Issue.occurred_at, Issue.id).options(load_only(*_READ))
@@ -319,7 +321,7 @@ def task_refresh(job: jobs.Running) -> Json:
         return {"patterns": refresh(db, clock.now())}
 
 
-def failed(job: jobs.Running, cause: str) -> None:
+def failed(job: jobs.Running, _cause: str) -> None:
     """Mark the issues whose analysis failed for good, so that a person sees it."""
     with job.database.transaction(job.workspace) as db:
         wanted = [UUID(text_) for text_ in job.payload["issues"]]
@@ -329,5 +331,3 @@ def failed(job: jobs.Running, cause: str) -> None:
 def pending(db: Session) -> int:
     """Return how many issues have not been through the loop yet."""
     return int(db.execute(text("SELECT count(*) FROM issues WHERE analysis_status = 'pending'")).scalar_one())
-
-

@@ -11,7 +11,7 @@ TITLE = 5  # times a title's words count; chosen on the older half of the public
 MONTH = 30 * 86_400.0  # seconds over which closeness in time fades
 CLOSE = 0.06  # what being written at the same time adds to a cosine
 _STOP = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have i if in into is it its may not of on or"  # noqa: SIM905 - words
+    "a an and are as at be been but by can could did do does for from had has have i if in into is it its may not of on or"
     " should so that the then there"
     " this to was we were when which will with would you your use using while also need needs see".split()
 )

@@ -80,7 +80,10 @@ class Step(WorkspaceRow, Base):
     """One step of a recommendation's plan, ticked off on its own."""
 
     __tablename__ = "recommendation_steps"
-    __table_args__ = (refers("recommendation_id", "recommendations"), Index("ix_recommendation_steps_of", "workspace_id", "recommendation_id", "position"))
+    __table_args__ = (
+        refers("recommendation_id", "recommendations"),
+        Index("ix_recommendation_steps_of", "workspace_id", "recommendation_id", "position"),
+    )
 
     recommendation_id: Mapped[UUID]
     position: Mapped[int]
@@ -131,7 +134,9 @@ def _store(db: Session, pattern: patterns.Pattern, best: fixes.Fix, held: Recomm
     if held is not None and held.status == DISMISSED:
         return parts  # a person said no to a fix for this pattern; it is not proposed again by itself
     if held is None:
-        held = Recommendation(id=ids.new(), key=best.key, title=best.title, type=best.type, effort=best.effort, summary="", impact=best.impact)
+        held = Recommendation(
+            id=ids.new(), key=best.key, title=best.title, type=best.type, effort=best.effort, summary="", impact=best.impact
+        )
         held.score = held.expected_loops_prevented = held.expected_cost_saved = 0.0
         held.why = {}
         db.add(held)
@@ -145,7 +150,9 @@ def _store(db: Session, pattern: patterns.Pattern, best: fixes.Fix, held: Recomm
     held.impact, held.score, held.why = best.impact, best.score, best.why
     held.expected_loops_prevented = best.expected_loops_prevented
     held.expected_cost_saved = round(best.expected_loops_prevented * loop_cost, 2)
-    held.summary = f"For «{pattern.name}»: expected to prevent {best.expected_loops_prevented:.1f} of {best.why['expected_recurrences']:.1f} returns."
+    held.summary = (
+        f"For «{pattern.name}»: expected to prevent {best.expected_loops_prevented:.1f} of {best.why['expected_recurrences']:.1f} returns."
+    )
     held.updated_at = clock.now()
     return parts
 
@@ -191,7 +198,8 @@ def resolutions(db: Session) -> list[fixes.Resolution]:
         .join(patterns.Pattern, patterns.Pattern.id == RecommendationPattern.pattern_id)
         .outerjoin(
             verifications.Verification,
-            (verifications.Verification.recommendation_id == Recommendation.id) & (verifications.Verification.pattern_id == patterns.Pattern.id),
+            (verifications.Verification.recommendation_id == Recommendation.id)
+            & (verifications.Verification.pattern_id == patterns.Pattern.id),
         )
         .where(Recommendation.implemented_at.is_not(None))
         .order_by(Recommendation.implemented_at.desc())
@@ -246,11 +254,21 @@ def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, 
 
 
 def claim(
-    db: Session, pattern_id: UUID, *, title: str, type: str, effort: str, at: datetime, by: audit.Actor, details: Json | None = None  # noqa: A002 - the field's name
+    db: Session,
+    pattern_id: UUID,
+    *,
+    title: str,
+    type: str,
+    effort: str,
+    at: datetime,
+    by: audit.Actor,
+    details: Json | None = None,
 ) -> Recommendation:
     """Record a fix that somebody made by themselves, and begin to watch whether it holds; proposals for its pattern are withdrawn."""
     db.execute(text(_WITHDRAW), {"pattern": pattern_id})
-    done = Recommendation(id=ids.new(), key=CLAIMED, title=title, type=type, effort=effort, impact="medium", summary="", why={"from": f"claimed by {by.name}"})
+    done = Recommendation(
+        id=ids.new(), key=CLAIMED, title=title, type=type, effort=effort, impact="medium", summary="", why={"from": f"claimed by {by.name}"}
+    )
     done.score = done.expected_loops_prevented = done.expected_cost_saved = 0.0
     db.add(done)
     db.flush()
@@ -266,7 +284,9 @@ WHERE rp.recommendation_id = r.id AND rp.pattern_id = :pattern AND r.status = 'p
 
 
 def _start_watch(db: Session, found: Recommendation, at: datetime) -> None:
-    members = db.execute(select(RecommendationPattern.pattern_id).where(RecommendationPattern.recommendation_id == found.id)).scalars().all()
+    members = (
+        db.execute(select(RecommendationPattern.pattern_id).where(RecommendationPattern.recommendation_id == found.id)).scalars().all()
+    )
     for pattern_id in members:
         verifications.start(db, found.id, pattern_id, at)
     db.execute(

@@ -19,7 +19,7 @@ from everfix.failures.fingerprint import Features
 MOST_TOKENS, MOST_TIMES = 60_000, 512
 LEARN = 20  # distinct failures after which a source's own figures are trusted
 STOP = frozenset(
-    "a an and are as at be been but by can could did do does exception expected failed failure error for from had has have"  # noqa: SIM905 - words
+    "a an and are as at be been but by can could did do does exception expected failed failure error for from had has have"
     " i if in is it java lang no not null of"
     " on or org com should so test tests than that the then this to value was we were when will with would yes you".split()
 )

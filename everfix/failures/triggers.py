@@ -44,7 +44,7 @@ def _changes(db: Session, services: set[str], now: datetime) -> dict[str, featur
 
 def _clause(item: Known, changed: features.Ints | None) -> str:
     days, first = np.unique(item.history.occurred // features.DAY, return_index=True)
-    if len(days) < 2:  # noqa: PLR2004 - a habit needs a return
+    if len(days) < 2:
         return ONCE
     if len(days) >= ENOUGH:
         if changed is not None and len(changed):

@@ -89,7 +89,13 @@ def check(db: Session, now: datetime) -> list[UUID]:
         verdict = "failed" if row.observed else _silent(expected, over=now >= row.window_ends_at)
         holds = 0.0 if row.observed else PRIOR_HOLDS / (PRIOR_HOLDS + (1 - PRIOR_HOLDS) * math.exp(-expected))
         why = {"old_rate_per_day": round(row.rate_per_day, 4), "days_watched": round(days, 1), "expected_failing_days": round(expected, 2)}
-        given = {"id": row.id, "expected": expected, "observed": row.observed, "prevented": max(0.0, expected - row.observed), "holds": holds}
+        given = {
+            "id": row.id,
+            "expected": expected,
+            "observed": row.observed,
+            "prevented": max(0.0, expected - row.observed),
+            "holds": holds,
+        }
         db.execute(text(_WRITE), given | {"verdict": verdict, "now": now, "why": json.dumps(why)})
         if verdict == "failed":
             reopened.append(row.pattern_id)
@@ -106,7 +112,9 @@ def _silent(expected: float, *, over: bool) -> str:
 def _follow(db: Session, reopened: list[UUID], now: datetime) -> None:
     if reopened:
         db.execute(
-            text("UPDATE patterns SET status = 'active', mitigating_since = NULL, closed_at = NULL, updated_at = :now WHERE id = ANY(:ids)"),
+            text(
+                "UPDATE patterns SET status = 'active', mitigating_since = NULL, closed_at = NULL, updated_at = :now WHERE id = ANY(:ids)"
+            ),
             {"ids": reopened, "now": now},
         )
     db.execute(text(_CLOSE), {"now": now})

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
+from everfix import audit
 from everfix.core.db import current, enter, mine
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix import audit
 from everfix.identity import tokens
 from everfix.identity.members import Member
 from everfix.identity.principals import Role, Scope, system

@@ -132,7 +132,9 @@ def _person(db: Session, token: Token, ip: str, trace_id: str) -> Principal:
 
 def spend(db: Session, token_id: UUID | None) -> None:
     """Revoke a token at once and for good; raises Unauthorized when it was spent before (a sign-in link works once)."""
-    done = db.execute(update(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).values(revoked_at=clock.now()).returning(Token.id))
+    done = db.execute(
+        update(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).values(revoked_at=clock.now()).returning(Token.id)
+    )
     if done.one_or_none() is None:
         raise Unauthorized
 

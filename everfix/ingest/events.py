@@ -120,7 +120,9 @@ class Issue(WorkspaceRow, Base):
     release: Mapped[str | None]
     assignee_id: Mapped[UUID | None]
     external_url: Mapped[str | None]
-    details: Mapped[Json] = mapped_column("metadata", JSON, server_default="{}")  # as text: JSONB would turn 1e17 into another kind of number
+    details: Mapped[Json] = mapped_column(
+        "metadata", JSON, server_default="{}"
+    )  # as text: JSONB would turn 1e17 into another kind of number
     pattern_id: Mapped[UUID | None]
     fingerprint: Mapped[str | None]
     assignment: Mapped[Json | None]
@@ -256,7 +258,18 @@ _COLUMNS = {
     "source_updated_at": "timestamptz",
 }
 _IDENTITY = ("title", "body", "error_type", "stacktrace", "service", "kind")  # a change of these asks for a new judgement
-_OPTIONAL = ("connector_id", "team", "service", "environment", "error_type", "release", "external_url", "acknowledged_at", "resolved_at", "source_created_at")
+_OPTIONAL = (
+    "connector_id",
+    "team",
+    "service",
+    "environment",
+    "error_type",
+    "release",
+    "external_url",
+    "acknowledged_at",
+    "resolved_at",
+    "source_created_at",
+)
 _KEEPS_OLD = {name: f"coalesce(excluded.{name}, issues.{name})" for name in _OPTIONAL}
 _SET = ", ".join(
     f"{name} = {_KEEPS_OLD.get(name, f'excluded.{name}')}" for name in _COLUMNS if name not in ("external_id", "source", "occurred_at")

@@ -32,7 +32,7 @@ MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 def read(
     path: Path | str,
     *,
-    format: str | None = None,  # noqa: A002 - the caller's word
+    format: str | None = None,
     mapping: Mapping[str, str] | str | None = None,
     source: str | None = None,
 ) -> Iterator[Record | Reject]:

@@ -40,7 +40,11 @@ SOURCES = (
         "issues_by_day",
         "Issues a day",
         "Issues per calendar day of the workspace, and their seven-day mean.",
-        (column("day", "Day", Unit.DATE), column("issues", "Issues", Unit.COUNT, better="down"), column("mean_7d", "7-day mean", Unit.NUMBER)),
+        (
+            column("day", "Day", Unit.DATE),
+            column("issues", "Issues", Unit.COUNT, better="down"),
+            column("mean_7d", "7-day mean", Unit.NUMBER),
+        ),
         f"""
         WITH counted AS (
             SELECT {LOCAL}::date AS day, count(*) AS n FROM issues

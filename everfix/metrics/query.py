@@ -41,7 +41,9 @@ def values(source: sources.Source, params: Mapping[str, Any] | None) -> dict[str
     return {key: param.read(given.get(key)) for key, param in known.items()}
 
 
-def table(db: Session, key: str, period: Period, params: Mapping[str, Any] | None = None, *, url: str = "", title: str | None = None) -> Table:
+def table(
+    db: Session, key: str, period: Period, params: Mapping[str, Any] | None = None, *, url: str = "", title: str | None = None
+) -> Table:
     """Run a source and return its rows; `url` is put before links."""
     source = find(key)
     bound = {**period.sql, **values(source, params)}
@@ -52,7 +54,13 @@ def table(db: Session, key: str, period: Period, params: Mapping[str, Any] | Non
         rows = [row[:-1] for row in rows]
     total = int(db.execute(text(source.counts), _used(source.counts, bound)).scalar_one()) if source.counts else len(rows)
     return Table(
-        key=source.key, title=source.title if title is None else title, columns=source.columns, rows=tuple(rows), total_rows=total, links=links, empty=source.empty
+        key=source.key,
+        title=source.title if title is None else title,
+        columns=source.columns,
+        rows=tuple(rows),
+        total_rows=total,
+        links=links,
+        empty=source.empty,
     )
 
 

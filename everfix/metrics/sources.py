@@ -35,7 +35,9 @@ class Param:
             raise Invalid(f"{self.key}: {str(value)[:60]!r} is not allowed", details={self.key: f"text of at most {self.high} characters"})
         whole = isinstance(value, int | str) and not isinstance(value, bool) and WHOLE.fullmatch(str(value)) is not None
         if not whole or not self.low <= int(str(value)) <= self.high:
-            raise Invalid(f"{self.key}: {str(value)[:60]!r} is not allowed", details={self.key: f"a whole number from {self.low} to {self.high}"})
+            raise Invalid(
+                f"{self.key}: {str(value)[:60]!r} is not allowed", details={self.key: f"a whole number from {self.low} to {self.high}"}
+            )
         return int(str(value))
 
 
@@ -67,7 +69,13 @@ def catalogue() -> dict[str, Source]:
     from everfix.metrics import fix_sources, issue_sources, one_pattern_sources, pattern_sources, prediction_sources  # noqa: PLC0415 - they import this module
 
     found: dict[str, Source] = {}
-    for source in (*issue_sources.SOURCES, *pattern_sources.SOURCES, *one_pattern_sources.SOURCES, *prediction_sources.SOURCES, *fix_sources.SOURCES):
+    for source in (
+        *issue_sources.SOURCES,
+        *pattern_sources.SOURCES,
+        *one_pattern_sources.SOURCES,
+        *prediction_sources.SOURCES,
+        *fix_sources.SOURCES,
+    ):
         if source.key in found:
             raise ValueError(f"two sources have the key {source.key}")
         found[source.key] = source

@@ -57,7 +57,9 @@ def require_newest(engine: Engine) -> None:
         there = connection.execute(text("SELECT to_regclass('public.alembic_version') IS NOT NULL")).scalar_one()
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() if there else None
     if found != wanted:
-        raise ConfigurationError(f"the database is at version {found or 'none'}, this Everfix needs {wanted}: run `everfix migrate` as its owner")
+        raise ConfigurationError(
+            f"the database is at version {found or 'none'}, this Everfix needs {wanted}: run `everfix migrate` as its owner"
+        )
 
 
 def _role(connection: psycopg.Connection[object], role: str, password: str) -> None:
@@ -97,5 +99,3 @@ def create_database(url: str, name: str) -> None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             except psycopg.errors.DuplicateDatabase:
                 return  # another process was faster
-
-

@@ -54,7 +54,7 @@ class Binding:
     facts: tuple[str, ...]
 
 
-class Ungrounded(ValueError):  # noqa: N818 - reads as what the text is
+class Ungrounded(ValueError):
     """The narrative states things that the Document does not."""
 
     def __init__(self, refusals: tuple[Refusal, ...]) -> None:

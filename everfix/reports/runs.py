@@ -1,6 +1,6 @@
 """Runs: one making of a report, kept as it was: inputs, Document, narrative, files and who asked for it.
 
-    queued → running → succeeded | failed | cancelled      (the job's status; the run keeps what came of it)
+queued → running → succeeded | failed | cancelled      (the job's status; the run keeps what came of it)
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def request(
     db.add(run)
     db.flush()
     run.job_id = jobs.enqueue(db, "reports.run", {"run": str(run.id)}, by=by.name)
-    audit.record(db, by, audit.Action.REPORT_GENERATED, "run", run.id, {"template": chosen.key, "window": run.window, "formats": run.formats})
+    audit.record(
+        db, by, audit.Action.REPORT_GENERATED, "run", run.id, {"template": chosen.key, "window": run.window, "formats": run.formats}
+    )
     return run.id, run.job_id
 
 
@@ -147,7 +149,9 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
         run = get(db, run_id)
         if run.document is None:
             job.report(0.05, "building the report")
-            run.document = build.document(db, run.name, run.template, run.sections, run.window, run.filters, run.as_of, job.services.url).model_dump(mode="json")
+            run.document = build.document(
+                db, run.name, run.template, run.sections, run.window, run.filters, run.as_of, job.services.url
+            ).model_dump(mode="json")
         return Document.model_validate(run.document)
 
 
@@ -167,4 +171,3 @@ def _render(job: jobs.Running, run_id: UUID, document: Document, format_: str) -
                 storage_key=stored.key,
             )
         )
-

@@ -77,9 +77,18 @@ def _line(context: Context, key: str, x: str, y: tuple[str, ...], alt: str, form
 
 def _risk_trend(context: Context) -> tuple[Block, ...]:
     return (
-        _line(context, "risk_by_day", "day", ("risk",), "Severity-weighted failures of the last seven days, for each day of the period.", "area"),
+        _line(
+            context,
+            "risk_by_day",
+            "day",
+            ("risk",),
+            "Severity-weighted failures of the last seven days, for each day of the period.",
+            "area",
+        ),
         _line(context, "issues_by_day", "day", ("issues", "mean_7d"), "Issues for each day of the period, with their seven-day mean."),
-        _line(context, "issues_by_severity", "week", ("p1", "p2", "p3", "p4"), "Issues for each week of the period, by severity.", "column"),
+        _line(
+            context, "issues_by_severity", "week", ("p1", "p2", "p3", "p4"), "Issues for each week of the period, by severity.", "column"
+        ),
         _line(context, "issues_by_hour", "hour", ("issues",), "Issues by weekday and hour of the day.", "heatmap", series="weekday"),
     )
 
@@ -101,7 +110,12 @@ def _loops_prevented(context: Context) -> tuple[Block, ...]:
         return (table,)
     alt = "For each fix in place, the returns expected at the old rate and those that came."
     bare = table.model_copy(update={"links": ()})
-    return (table, Chart(key="loops_prevented_chart", title="Expected and came", form="bar", table=bare, x="pattern", y=("expected", "observed"), alt=alt))
+    return (
+        table,
+        Chart(
+            key="loops_prevented_chart", title="Expected and came", form="bar", table=bare, x="pattern", y=("expected", "observed"), alt=alt
+        ),
+    )
 
 
 def _forecast(context: Context) -> tuple[Block, ...]:
@@ -109,7 +123,16 @@ def _forecast(context: Context) -> tuple[Block, ...]:
     alt = "Distinct patterns that failed in each week so far, and how many are expected in the coming one with a 90 % band."
     today = context.period.end.date().isoformat()
     chart = Chart(
-        key="forecast_chart", title="Patterns failing a week", form="line", table=table, x="day", y=("observed", "expected"), lower="lower", upper="upper", split=today, alt=alt
+        key="forecast_chart",
+        title="Patterns failing a week",
+        form="line",
+        table=table,
+        x="day",
+        y=("observed", "expected"),
+        lower="lower",
+        upper="upper",
+        split=today,
+        alt=alt,
     )
     return (chart,)
 
@@ -119,7 +142,15 @@ def _matrix(context: Context) -> tuple[Block, ...]:
     if not table.rows:
         return (table,)
     alt = "The predictions that are most probable, each placed by its probability and its pattern's risk."
-    chart = Chart(key="matrix_chart", title=table.title, form="matrix", table=table.model_copy(update={"links": ()}), x="impact", y=("likelihood",), alt=alt)
+    chart = Chart(
+        key="matrix_chart",
+        title=table.title,
+        form="matrix",
+        table=table.model_copy(update={"links": ()}),
+        x="impact",
+        y=("likelihood",),
+        alt=alt,
+    )
     return (chart,)
 
 
@@ -130,7 +161,13 @@ def _accuracy(context: Context) -> tuple[Block, ...]:
     alt = "For each step of probability, what was said against how often it happened."
     scatter = Chart(key="calibration_chart", title=calibration.title, form="scatter", table=calibration, x="said", y=("happened",), alt=alt)
     weeks = Chart(
-        key="outcomes_chart", title=outcomes.title, form="column", table=outcomes, x="week", y=("hits", "prevented", "misses"), alt="Hits, prevented and misses by week."
+        key="outcomes_chart",
+        title=outcomes.title,
+        form="column",
+        table=outcomes,
+        x="week",
+        y=("hits", "prevented", "misses"),
+        alt="Hits, prevented and misses by week.",
     )
     return (scatter, weeks)
 

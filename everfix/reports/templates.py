@@ -41,7 +41,12 @@ TEMPLATES = {
             "Every pattern with its risk, how often it failed and what would fix it.",
             ("pattern_kpis", "pattern_list", "pattern_frequency", "recommended_fixes"),
         ),
-        Template("issue_digest", "Issue digest", "The issues of the period with the summary of their analysis.", ("issue_kpis", "issue_volume", "issue_list")),
+        Template(
+            "issue_digest",
+            "Issue digest",
+            "The issues of the period with the summary of their analysis.",
+            ("issue_kpis", "issue_volume", "issue_list"),
+        ),
         Template(
             "prediction_report",
             "Prediction report",
@@ -84,5 +89,7 @@ def days(window: str) -> int:
     """Return the window's length in days: 7d, 30d, 90d or any other `<n>d` up to a year, in either case; raises Invalid."""
     found = CUSTOM.match(window.strip().lower())
     if found is None or int(found[1]) > LONGEST:
-        raise Invalid(f"{window[:40]!r} is no window", details={"window": f"one of {', '.join(WINDOWS)}, or any number of days up to {LONGEST}d"})
+        raise Invalid(
+            f"{window[:40]!r} is no window", details={"window": f"one of {', '.join(WINDOWS)}, or any number of days up to {LONGEST}d"}
+        )
     return int(found[1])

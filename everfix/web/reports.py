@@ -62,7 +62,7 @@ def create(
     visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
     template: Field,
     window: Field = "30d",
-    format: Annotated[list[str] | None, Form(max_length=10)] = None,  # noqa: A002 - name of the form's field
+    format: Annotated[list[str] | None, Form(max_length=10)] = None,
     until: Field = "",
 ) -> Response:
     """Queue a report; answers with its progress, or leads to the list."""

@@ -24,7 +24,7 @@ def login(
     request: Request,
     db: deps.Db,
     settings: deps.Config,
-    next: Annotated[str, Query(max_length=2000)] = "",  # noqa: A002 - name in the address
+    next: Annotated[str, Query(max_length=2000)] = "",
     ended: Annotated[str, Query(max_length=5)] = "",
 ) -> Response:
     """Say how to get in; somebody who is in goes on."""
@@ -41,7 +41,7 @@ def login(
 
 
 @router.post("/login")
-def enter(request: Request, db: deps.Db, settings: deps.Config, token: Secret = "", next: Next = "") -> Response:  # noqa: A002 - name of the form's field
+def enter(request: Request, db: deps.Db, settings: deps.Config, token: Secret = "", next: Next = "") -> Response:
     """Begin a session with an API token."""
     session.same_site(request, settings)
     try:
@@ -87,7 +87,7 @@ def leave(visit: session.changes(), settings: deps.Config) -> Response:  # type:
 
 
 @router.post("/theme")
-def theme(settings: deps.Config, theme: Annotated[str, Form(max_length=10)] = "", next: Next = "") -> Response:  # noqa: A002 - name of the form's field
+def theme(settings: deps.Config, theme: Annotated[str, Form(max_length=10)] = "", next: Next = "") -> Response:
     """Keep the colours somebody chose, for a browser without scripts."""
     made = shell.go(shell.back(next))
     if theme in shell.THEMES:

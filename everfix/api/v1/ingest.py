@@ -91,7 +91,11 @@ def _one(db: Session, who: Principal, record: dict[str, Any]) -> Single:
     return Single(accepted=1, rejected=[], issue_id=accepted.issues[0], job_id=job_id)
 
 
-@router.post("/events", status_code=202, openapi_extra={"requestBody": {"content": {"application/json": {"schema": events.Event.model_json_schema()}}}})
+@router.post(
+    "/events",
+    status_code=202,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": events.Event.model_json_schema()}}}},
+)
 def event(db: Db, who: Ingester, record: dict[str, Any]) -> Single:
     """Send one failure. The same `external_id` and `source` again updates the issue, never makes a second one."""
     return _one(db, who, record)

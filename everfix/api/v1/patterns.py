@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-
 from typing import Annotated
 from uuid import UUID
 
@@ -26,7 +25,12 @@ Reader = Annotated[Principal, needs(Scope.PATTERNS_READ)]
 STATUSES = ("emerging", "active", "resolved")
 ALIASES = {"mitigating": "active", "watching": "emerging"}
 SORTS = pages.Sorts(
-    {"risk_score": Pattern.risk_score, "issue_count": Pattern.issue_count, "last_seen_at": Pattern.last_seen_at, "created_at": Pattern.created_at},
+    {
+        "risk_score": Pattern.risk_score,
+        "issue_count": Pattern.issue_count,
+        "last_seen_at": Pattern.last_seen_at,
+        "created_at": Pattern.created_at,
+    },
     "-risk_score",
 )
 
@@ -106,6 +110,12 @@ def one(db: Db, who: Reader, pattern_id: PatternId) -> PatternDetail:
     next_ = predictions.newest(db, pattern_id)
     found = None
     if next_:
-        found = {"probability": next_.probability, "window_days": next_.window_days, "lower": next_.lower, "upper": next_.upper, "why": next_.why}
+        found = {
+            "probability": next_.probability,
+            "window_days": next_.window_days,
+            "lower": next_.lower,
+            "upper": next_.upper,
+            "why": next_.why,
+        }
     values = {name: getattr(pattern, name) for name in PatternDetail.model_fields if name != "prediction"}
     return PatternDetail.model_validate({**values, "prediction": found})

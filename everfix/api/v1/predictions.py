@@ -22,7 +22,9 @@ router = APIRouter(prefix="/predictions", tags=["predictions"])
 Reader = Annotated[Principal, needs(Scope.PREDICTIONS_READ)]
 PatternFilter = Annotated[UUID | None, fields.query_id(ids.Prefix.PATTERN, "pattern_id")]
 STATUSES = ("active", "dismissed", "superseded")
-SORTS = pages.Sorts({"probability": Prediction.probability, "generated_at": Prediction.generated_at, "created_at": Prediction.created_at}, "-probability")
+SORTS = pages.Sorts(
+    {"probability": Prediction.probability, "generated_at": Prediction.generated_at, "created_at": Prediction.created_at}, "-probability"
+)
 
 
 class PredictionOut(BaseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -81,14 +80,21 @@ def shown(db: Session, rows: Sequence[Recommendation]) -> list[RecommendationOut
         members[member.recommendation_id].append(member.pattern_id)
     own = [name for name in RecommendationOut.model_fields if name not in ("pattern_ids", "steps")]
     return [
-        RecommendationOut.model_validate({**{name: getattr(row, name) for name in own}, "pattern_ids": members[row.id], "steps": steps[row.id]})
+        RecommendationOut.model_validate(
+            {**{name: getattr(row, name) for name in own}, "pattern_ids": members[row.id], "steps": steps[row.id]}
+        )
         for row in rows
     ]
 
 
 @router.get("")
 def listed(
-    db: Db, who: Reader, page: Page, type: str | None = None, status: str | None = None, impact: str | None = None  # noqa: A002 - the reference's name
+    db: Db,
+    who: Reader,
+    page: Page,
+    type: str | None = None,
+    status: str | None = None,
+    impact: str | None = None,
 ) -> pages.PageOf[RecommendationOut]:
     """The workspace's recommendations by rank; commas separate several values of a filter."""
     query = select(Recommendation)
