@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from everfix.failures import fingerprint, grouping, similarity, sources  # noqa: E402 - the checkout is put on the path first
 from everfix.failures.fingerprint import Failure  # noqa: E402
+from everfix.failures.scopes import Scope  # noqa: E402
 from tests.shared import folder  # noqa: E402
 
 Items = list[tuple[str, Failure, str]]
@@ -66,7 +67,7 @@ def learning() -> dict[str, Items]:
 
 def rows(items: Items) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # noqa: C901 - one walk, told in order
     """Return evidence, and right or wrong, of every candidate met on the way, by the model that compares them."""
-    scopes: dict[str, scopes.Scope] = defaultdict(scopes.Scope)
+    scopes: dict[str, Scope] = defaultdict(Scope)
     out: dict[str, tuple[list[list[float]], list[float]]] = {}
     for _, failure, true in items:
         scope, found = scopes[failure.scope], fingerprint.of(failure)
