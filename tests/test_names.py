@@ -151,7 +151,7 @@ def test_a_scope_forgets_what_it_has_not_seen_for_longest(monkeypatch: pytest.Mo
         grouper.assign(f"x{n}", Failure("s", f"{names[0]} broke {names[0]}s badly", "", service=names[0], kind="incident"))
     scope = grouper.scopes["s"]
     assert len(scope.exact) <= 60
-    assert max(map(len, (scope.sizes, scope.exemplars, scope.last, scope.merges))) <= 51
+    assert max(len(scope.sizes), len(scope.exemplars), len(scope.last), len(scope.merges)) <= 51
     assert {g for held in scope.index.postings.values() for g in held} <= scope.sizes.keys()
     first = grouper.assign("again", Failure("s", f"{names[0]} broke {names[0]}s badly", "", service=names[0], kind="incident"))
     assert first.why["rule"].startswith("same")
