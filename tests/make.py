@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from everfix import worker
 from everfix.core import ids, jobs
 from everfix.core.db import Database, enter
-from everfix.failures import loop
+from everfix.failures import loop, patterns, predictions, recommendations
 from everfix.identity import provision, tokens
 from everfix.identity.members import Member
 from everfix.identity.principals import Principal, Role, Scope, system
@@ -186,6 +186,38 @@ def failures(cause: str, days: Sequence[float], *, end: datetime = NOW, **given:
         event(**{"external_id": f"{cause}-{place}", "source_created_at": (end - timedelta(days=ago)).isoformat(), **common})
         for place, ago in enumerate(days)
     ]
+
+
+def with_history(workspace: Workspace) -> None:
+    """Fill a workspace as a quarter of use would: forecasts that were settled, a fix that held, one that failed, one still watched."""
+    causes = {
+        "database": (120, 90, 75, 61, 50, 44, 37, 33, 24, 21, 12, 5, 1),
+        "payments": (110, 80, 70, 66, 58, 57),
+        "search": (100, 60, 31, 8, 2),
+    }
+    records = [
+        record
+        for cause, days in causes.items()
+        for record in failures(cause, days, severity="p1" if cause == "payments" else "p3", team="shop")
+    ]
+    records += failures("login", (85, 64, 43, 22, 15, 3, 0.1), resolved_at=NOW.isoformat())
+    found = workspace.ingest(*records)
+    with workspace.db() as db:
+        loop.learn(db, found, now=NOW, steps=loop.GROUPING)
+        weeks = [NOW - timedelta(days=7 * week) for week in range(12, -1, -1)]
+        known = {pattern.service: pattern.id for pattern in db.execute(select(patterns.Pattern)).scalars()}
+        for week in weeks:
+            predictions.resolve(db, week)
+            predictions.replay(db, [week])
+        fixes = (
+            ("payments-api", 45, "Longer timeout for the card provider"),
+            ("orders-api", 40, "Larger pool"),
+            ("search-api", 20, "Second replica"),
+        )
+        for service, ago, title in fixes:
+            at = NOW - timedelta(days=ago)
+            recommendations.claim(db, known[service], title=title, type="config_change", effort="low", at=at, by=workspace.system)
+        loop.refresh(db, NOW)
 
 
 def ids_of(rows: Iterable[dict[str, Any]]) -> list[str]:

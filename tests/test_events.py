@@ -295,3 +295,19 @@ def test_metadata_comes_back_exactly_as_sent(alice: make.Workspace, metadata: di
     found = alice.api.ok("GET", f"/v1/issues/{answer.json()['issue_id']}")
     assert found["metadata"] == metadata
     assert {type(value) for value in found["metadata"].values()} == {type(value) for value in metadata.values()}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"a": list(range(6_000))}, "holds more than 5000 values"),
+        ({"a": [[[[[[[[[[[[1]]]]]]]]]]]]}, "is nested deeper than 12 levels"),
+        ({"a\x00": 1}, "must not hold the NUL character"),
+        ({"a": float("nan")}, "must not hold NaN or Infinity"),
+    ],
+)
+def test_metadata_has_bounds(metadata: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"metadata: {reason}"):
+        events.read(make.event(metadata=metadata))
+    with pytest.raises(ValueError, match=reason):
+        events.read(make.event(unknown=metadata))

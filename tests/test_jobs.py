@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -277,3 +278,11 @@ def test_cancelling_leaves_a_trace(alice: make.Workspace) -> None:
     with alice.db() as db:
         entry = db.execute(text("SELECT action, target_id FROM audit_log ORDER BY number DESC LIMIT 1")).one()
     assert (entry.action, entry.target_id) == ("job.cancelled", job_id)
+
+
+def test_whoever_waits_in_this_process_is_told(alice: make.Workspace) -> None:
+    told: list[tuple[float, str]] = []
+    job_id = queue(alice)
+    told_too = dataclasses.replace(running(alice, job_id), told=lambda done, words: told.append((done, words)))
+    jobs.work(Task(lambda work: work.report(0.5, "half")), told_too, attempts=1)
+    assert told == [(0.5, "half")]

@@ -308,3 +308,40 @@ def test_an_empty_workspace_is_no_problem(alice: make.Workspace) -> None:
         assert loop.refresh(db, make.NOW) == 0
         assert loop.learn(db, [], now=make.NOW).issues == []
         assert loop.pending(db) == 0
+
+
+# --- two patterns that turn out to be one ---
+
+
+def test_two_patterns_become_one_with_all_they_had(alice: make.Workspace, bob: make.Workspace) -> None:
+    make.with_history(alice)
+    bob.learn(*make.failures("database", (9, 5, 2)))
+    before = {pattern.service: pattern for pattern in rows(alice, Pattern)}
+    gone, kept = before["orders-api"], before["payments-api"]
+    with alice.db() as db:
+        settled = text("SELECT count(DISTINCT (window_days, day)) FROM predictions WHERE pattern_id = ANY(:ids) AND outcome IS NOT NULL")
+        wanted = db.execute(settled, {"ids": [gone.id, kept.id]}).scalar_one()
+        patterns.absorb(db, gone.id, kept.id)
+        patterns.recount(db, [kept.id])
+    with alice.db() as db:
+        assert db.execute(settled, {"ids": [kept.id]}).scalar_one() == wanted, "the track record goes over"
+        for table in ("issues", "pattern_keys", "pattern_hours", "predictions", "recommendation_patterns", "verifications"):
+            assert db.execute(text(f"SELECT count(*) FROM {table} WHERE pattern_id = :gone"), {"gone": gone.id}).scalar_one() == 0, table
+        assert db.execute(text("SELECT count(*) FROM verifications WHERE pattern_id = :kept"), {"kept": kept.id}).scalar_one() == 2
+        assert (
+            db.execute(
+                text(
+                    "SELECT count(*) FROM recommendations r WHERE NOT EXISTS"
+                    " (SELECT FROM recommendation_patterns rp WHERE rp.recommendation_id = r.id)"
+                )
+            ).scalar_one()
+            == 0
+        ), "no fix is left without a pattern"
+    after = {pattern.id: pattern for pattern in rows(alice, Pattern)}
+    assert gone.id not in after
+    assert after[kept.id].issue_count == gone.issue_count + kept.issue_count
+    assert [pattern.issue_count for pattern in rows(bob, Pattern)] == [3]
+    with alice.db() as db:
+        loop.refresh(db, make.NOW + timedelta(hours=1))
+    assert alice.learn(make.failures("database", (0.01,), external_id="again")[0])
+    assert {pattern.id: pattern.issue_count for pattern in rows(alice, Pattern)}[kept.id] == gone.issue_count + kept.issue_count + 1

@@ -103,6 +103,21 @@ def test_every_narrative_is_grounded(alice: make.Workspace, template: str) -> No
             grounding.require(made.narrative, made)
 
 
+@pytest.mark.parametrize("template", NAMED)
+def test_a_quarter_of_use_is_told_and_grounded(alice: make.Workspace, template: str) -> None:
+    """Settled forecasts, a fix that held, one that failed and one still watched: every section has something to say."""
+    make.with_history(alice)
+    with alice.db() as db:
+        assert db.execute(text("SELECT count(DISTINCT outcome) FROM predictions WHERE outcome IS NOT NULL")).scalar_one() >= 2
+        assert set(db.execute(text("SELECT verdict FROM verifications")).scalars()) >= {"held", "failed"}
+        for window in ("7d", "30d", "90d", "366d"):
+            made = build.document(db, "Quarter", template, templates.get(template).sections, window, {}, make.NOW, "http://x")
+            assert made.narrative is not None
+            grounding.require(made.narrative, made)
+    for format_ in documents.RENDERERS:
+        assert documents.render(made, format_)
+
+
 def test_a_document_reads_the_past_as_it_was(alice: make.Workspace) -> None:
     """`as_of` bounds what is counted."""
     alice.learn(*make.failures("database", (9, 5, 2)))

@@ -12,7 +12,7 @@ from everfix.reports.sections import SECTIONS, Context
 from tests import make
 
 
-def build(workspace: make.Workspace, key: str, days: int = 30) -> tuple[Block, ...]:
+def build(workspace: make.Workspace, key: str, days: int = 90) -> tuple[Block, ...]:
     with workspace.db() as db:
         return SECTIONS[key].build(Context(db, periods.last(days, make.NOW, "UTC"), workspaces.here(db), "http://x"))
 
@@ -21,7 +21,7 @@ def build(workspace: make.Workspace, key: str, days: int = 30) -> tuple[Block, .
 def test_every_section_builds(alice: make.Workspace, key: str) -> None:
     for filled in (False, True):
         if filled:
-            alice.learn(*make.failures("database", (80, 40, 20, 9, 5, 2, 1)), *make.failures("login", (30, 4)))
+            make.with_history(alice)
         blocks = build(alice, key)
         assert blocks
         keys = [block.key for block in blocks if hasattr(block, "key")]
@@ -46,6 +46,6 @@ def test_every_template_names_sections_that_exist() -> None:
 
 def test_figures_are_compared_with_the_period_before(alice: make.Workspace) -> None:
     alice.learn(*make.failures("database", (40, 35, 20, 9, 2)))
-    cards = next(block for block in build(alice, "issue_kpis") if isinstance(block, Figures))
+    cards = next(block for block in build(alice, "issue_kpis", days=30) if isinstance(block, Figures))
     issues = next(figure for figure in cards.figures if figure.key == "issues")
     assert (issues.value, issues.previous, issues.better) == (3, 2, "down")

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from everfix.core import crypto, ids
 from everfix.core.db import Database
-from everfix.errors import Forbidden, NotFound, Unauthorized
+from everfix.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from everfix.identity import people, tokens
 from everfix.identity.principals import ROLE_ALIASES, ROLE_SCOPES, Principal, Role, Scope, system
 from everfix.identity.tokens import Kind, Token
@@ -187,3 +187,31 @@ def test_a_sign_in_link_by_address_or_workspace(bob: make.Workspace, owner: Data
     assert who(bob, by_slug, [Kind.LINK]).actor_id == bob.users["owner"]
     with pytest.raises(NotFound, match="nobody"), owner.transaction() as db:
         people.sign_in_link(db, "nobody@x.example")
+
+
+def test_a_workspace_by_its_slug(alice: make.Workspace, owner: Database) -> None:
+    with owner.transaction() as db:
+        assert people.workspace(db, "alice") == alice.id
+        with pytest.raises(NotFound, match="no workspace 'nope'") as missing:
+            people.workspace(db, "nope")
+        with pytest.raises(Conflict, match="several workspaces") as several:
+            people.workspace(db, None)
+        for caught in (missing, several):
+            assert "alice, bob, charlie" in caught.value.details["workspace"]
+        db.execute(text("DELETE FROM workspaces WHERE slug <> 'alice'"))
+        assert people.workspace(db, None) == alice.id
+
+
+def test_a_service_accounts_token_by_name(alice: make.Workspace) -> None:
+    with alice.db() as db:
+        secret = people.service_token(db, "ci", ["ingest:write", "issues:read"], timedelta(days=1))
+        with pytest.raises(Invalid, match="no scope 'everything'") as caught:
+            people.service_token(db, "ci", ["ingest:write", "everything"], None)
+    assert "ingest:write" in caught.value.details["scope"]
+    found = who(alice, secret)
+    assert (found.name, set(found.scopes)) == ("ci", {Scope.INGEST_WRITE, Scope.ISSUES_READ})
+    with alice.db() as db:
+        assert db.execute(text("SELECT action, details FROM audit_log ORDER BY number DESC LIMIT 1")).one() == (
+            "token.created",
+            {"scopes": ["ingest:write", "issues:read"]},
+        )

@@ -79,3 +79,8 @@ def test_another_workspaces_changes_are_not_seen(alice: make.Workspace, bob: mak
     alice.learn(*make.failures("database", IRREGULAR))
     deploys(bob, IRREGULAR)
     assert trigger(alice).startswith("time alone")
+
+
+def test_no_changes_are_no_statement(alice: make.Workspace) -> None:
+    with alice.db() as db:
+        assert changes.accept(db, []) == 0
