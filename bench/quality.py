@@ -12,7 +12,12 @@ from pathlib import Path
 from bench import peers
 
 HERE = Path(__file__).parent
-PARTS = (("Forecasts of recurrence", "quality_forecasts.py", ("--ablations",)), ("Grouping", "quality_groups.py", ()), ("Which fix", "quality_fixes.py", ()))
+PARTS = (
+    ("Forecasts of recurrence", "quality_forecasts.py", ("--ablations",)),
+    ("Grouping", "quality_groups.py", ()),
+    ("The simulated company", "quality_demo.py", ()),
+    ("Which fix", "quality_fixes.py", ()),
+)
 HEAD = """# How good the judgements are
 
 Written by `make bench-quality`, which runs the code of the server's loop over the public sets and scores it with their own scorer, beside its

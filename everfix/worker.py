@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any, Self
 from uuid import UUID
 
 import psycopg
@@ -23,6 +24,7 @@ from pgqueuer import PgQueuer
 from pgqueuer.adapters.drivers.psycopg import PsycopgDriver
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.models import Job as Ticket
+from pgqueuer.ports.driver import NotifyCallback
 from sqlalchemy import make_url, text
 
 from everfix.core import jobs
@@ -40,13 +42,38 @@ TASKS: Mapping[str, jobs.Task] = {
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
 
 
+class _Driver(PsycopgDriver):
+    """PgQueuer's driver holds its connection for up to a second while it waits for a notification, and every query waits behind it:
+    a queue of short jobs then moves one a second. So notifications come in over a connection of their own.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], listening: psycopg.AsyncConnection[Any]) -> None:
+        super().__init__(connection)
+        self._ear = PsycopgDriver(listening)
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        await self._ear.add_listener(channel, callback)
+
+    async def remove_listener(self, channel: str, callback: NotifyCallback) -> None:
+        await self._ear.remove_listener(channel, callback)
+
+    async def __aenter__(self) -> Self:
+        await self._ear.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(self, *failure: object) -> None:
+        await super().__aexit__(*failure)
+        await self._ear.__aexit__(*failure)
+
+
 async def work(installation: Installation, stop: asyncio.Event) -> None:
     """Take jobs until `stop` is set, then finish those in hand."""
     settings = installation.settings
     plain = make_url(installation.database.url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await psycopg.AsyncConnection.connect(plain, autocommit=True, application_name="everfix-worker")
-    async with connection:
-        queue = PgQueuer(PsycopgDriver(connection))
+    listening = await psycopg.AsyncConnection.connect(plain, autocommit=True, application_name="everfix-worker-listens")
+    async with connection, listening:
+        queue = PgQueuer(_Driver(connection, listening))
         with ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="job") as threads:
             for name, task in TASKS.items():
                 _register(queue, name, task, installation, threads)

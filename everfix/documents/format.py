@@ -122,6 +122,8 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069
 
 def printable(text: str) -> str:
     """Return `text` with every control or direction-overriding character shown as "\ufffd": visible, and without effect."""
+    if text.isprintable():  # nearly every text: Python's own word for "none of these"
+        return text
     return UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n"))
 
 

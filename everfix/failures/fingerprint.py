@@ -156,7 +156,7 @@ def _by_name(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]]
 
     What an alert says below its name is this time's figures; what a check says is which of its assertions broke.
     """
-    if not failure.title or (not failure.kind and failure.message.strip()):
+    if not failure.title.strip() or (not failure.kind and failure.message.strip()):
         return None
     if not failure.message.strip():
         if failure.stacktrace.strip():
