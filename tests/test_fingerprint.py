@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from everfix.failures import differences, fingerprint, normalise
@@ -103,6 +103,7 @@ def test_scopes_never_share_a_key(one: str, other: str, text: str) -> None:
     assert (key(message=text, scope=one) == key(message=text, scope=other)) == (one == other)
 
 
+@example(Failure(scope="", title=" "))
 @settings(deadline=None)
 @given(
     st.builds(
