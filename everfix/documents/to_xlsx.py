@@ -163,7 +163,8 @@ def _table(document: Document, table: Table) -> Json:
                 yield dict(zip(headers, made, strict=True))
 
     widths = [WIDE if column.wide else WIDTHS.get(column.unit, PLAIN) for column in table.columns]
-    formats = [_column(document, column) for column in table.columns]
+    tall = any(column.wide for column in table.columns)  # wrapped texts make tall rows, in which the other cells keep to the top
+    formats = [_column(document, column, tall=tall) for column in table.columns]
     sheet: Json = {"data": rows() if table.rows else [dict.fromkeys(headers)], "autofilter": bool(table.rows)}
     if linked:
         sheet |= {"url_columns": [headers[-1]]}
@@ -196,8 +197,10 @@ def _spare(headers: list[str], wish: str) -> str:
     return name
 
 
-def _column(document: Document, column: Column) -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format
-    made = _format().set_align("top")
+def _column(document: Document, column: Column, *, tall: bool) -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format, or None
+    if not tall and column.unit is not Unit.MONEY and column.unit not in FORMATS:
+        return None
+    made = _format().set_align("top") if tall else _format()
     if column.unit is Unit.MONEY:
         return made.set_num_format(MONEY.get(document.currency, f'"{document.currency}" #,##0'))
     if column.unit in FORMATS:
