@@ -104,6 +104,8 @@ def test_scopes_never_share_a_key(one: str, other: str, text: str) -> None:
 
 
 @example(Failure(scope="", title=" "))
+@example(Failure(scope="", title="\x08"))
+@example(Failure(scope="", title="\x08", message="\x08", kind="check"))
 @settings(deadline=None)
 @given(
     st.builds(

@@ -156,14 +156,18 @@ def _by_name(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]]
 
     What an alert says below its name is this time's figures; what a check says is which of its assertions broke.
     """
-    if not failure.title.strip() or (not failure.kind and failure.message.strip()):
+    if not failure.title or (not failure.kind and failure.message.strip()):
         return None
     if not failure.message.strip():
         if failure.stacktrace.strip():
             return None
-        title = normalise.mask_but_names(failure.title)
+        title = normalise.mask_but_names(failure.title).strip()
+        if not title:
+            return None
         return ["bare name", failure.kind, kind, failure.service, title.lower()], _why("name", kind, title)
     title = normalise.mask(failure.title).strip()
+    if not title:
+        return None
     if failure.kind == "check":
         said = normalise.headline(failure.message)
         return ["check", kind, title.lower(), said], {**_why("check and its first line", kind, title), "line": said}
