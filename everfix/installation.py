@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -82,16 +82,14 @@ def opened(settings: Settings) -> Iterator[Installation]:
 def open_(settings: Settings) -> Installation:
     """Open an installation; raises ConfigurationError, saying what is wrong and what would mend it."""
     embedded: Embedded | None = None
-    if settings.database_url is None:
-        embedded = Embedded(settings.data_dir, DURABLE)
-        embedded.start()
-    try:
-        keys = crypto.load(settings)
-        return _connect(settings, keys, embedded)
-    except BaseException:
-        if embedded is not None:
-            embedded.stop()
-        raise
+    with ExitStack() as undo:
+        if settings.database_url is None:
+            embedded = Embedded(settings.data_dir, DURABLE)
+            embedded.start()
+            undo.callback(embedded.stop)
+        made = _connect(settings, crypto.load(settings), embedded)
+        undo.pop_all()  # it is open: from here on `close` ends it
+    return made
 
 
 def _connect(settings: Settings, keys: crypto.Keys, embedded: Embedded | None) -> Installation:

@@ -159,20 +159,17 @@ def _by_name(failure: Failure, kind: str) -> tuple[list[object], dict[str, Any]]
     if not failure.title or (not failure.kind and failure.message.strip()):
         return None
     if not failure.message.strip():
-        if failure.stacktrace.strip():
-            return None
         title = normalise.mask_but_names(failure.title).strip()
-        if not title:
+        if failure.stacktrace.strip() or not title:
             return None
         return ["bare name", failure.kind, kind, failure.service, title.lower()], _why("name", kind, title)
     title = normalise.mask(failure.title).strip()
-    if not title:
+    check = failure.kind == "check"
+    if not title or (not check and (not failure.service or named(title) < TELLING)):
         return None
-    if failure.kind == "check":
+    if check:
         said = normalise.headline(failure.message)
         return ["check", kind, title.lower(), said], {**_why("check and its first line", kind, title), "line": said}
-    if not failure.service or named(title) < TELLING:
-        return None
     return ["named", failure.kind, kind, failure.service, title.lower()], {**_why("name and place", kind, title), "place": failure.service}
 
 
