@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Security
@@ -95,4 +95,3 @@ class Paging:
 
 
 Page = Annotated[Paging, Depends()]
-Check = Callable[[Principal], Principal]

@@ -326,8 +326,3 @@ def failed(job: jobs.Running, _cause: str) -> None:
     with job.database.transaction(job.workspace) as db:
         wanted = [UUID(text_) for text_ in job.payload["issues"]]
         db.execute(update(Issue).where(Issue.id.in_(wanted), Issue.analysis_status != "done").values(analysis_status="failed"))
-
-
-def pending(db: Session) -> int:
-    """Return how many issues have not been through the loop yet."""
-    return int(db.execute(text("SELECT count(*) FROM issues WHERE analysis_status = 'pending'")).scalar_one())
