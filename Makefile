@@ -45,7 +45,7 @@ bench-quality: env ## score forecasts and grouping on the public sets, write ben
 	$(BIN)/python -m bench.quality
 
 lock: $(ENV) ## resolve the dependencies anew (needs `uv` on the path)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra ml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean: ## remove what the commands above made (your data in everfix-data stay)
 	rm -rf .venv node_modules everfix/web/static/dist out build *.egg-info .pytest_cache .mypy_cache .ruff_cache
