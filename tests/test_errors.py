@@ -1,7 +1,5 @@
 """Bad input, at every route: never a server error, always the envelope, the field named, nothing half-stored."""
 
-
-
 from __future__ import annotations
 
 import json

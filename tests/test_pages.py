@@ -27,6 +27,7 @@ LISTS: dict[str, pages.Sorts] = {
     "/v1/reports/jobs": reports.SORTS,
 }
 
+
 def walk(api: make.Api, path: str, **params: Any) -> Iterator[dict[str, Any]]:
     """Yield each page of a list."""
     cursor = None

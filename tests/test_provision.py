@@ -112,7 +112,11 @@ def test_the_first_start_makes_an_owner_and_the_second_nothing(empty: str, tmp_p
 
 
 def test_the_first_workspace_counts_money_as_the_settings_say(empty: str, tmp_path: Path) -> None:
-    with installations.opened(settings(empty, tmp_path, currency="EUR", loop_cost=1234.5)) as made, made.owner() as owner, owner.transaction() as db:
+    with (
+        installations.opened(settings(empty, tmp_path, currency="EUR", loop_cost=1234.5)) as made,
+        made.owner() as owner,
+        owner.transaction() as db,
+    ):
         assert db.execute(text("SELECT currency, loop_cost FROM workspaces")).one() == ("EUR", 1234.5)
 
 

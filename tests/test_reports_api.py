@@ -1,7 +1,5 @@
 """Reports through the API: every template, window and format comes out as a file with a working link."""
 
-
-
 from __future__ import annotations
 
 import csv

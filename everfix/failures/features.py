@@ -227,9 +227,7 @@ def _shares(table: dict[str, Floats], slots: Slots, fine: Slots, around: Context
     table["newborn"], table["young"] = (slots.whole == 0).astype(np.float64), np.zeros(len(slots.whole))
 
 
-def _moments(
-    table: dict[str, Floats], pack: Pack, fine: Slots, now: int, window: int, around: Context
-) -> None:
+def _moments(table: dict[str, Floats], pack: Pack, fine: Slots, now: int, window: int, around: Context) -> None:
     last, n = pack.seen[pack.start[1:] - 1], len(pack)
     recency, age = (now - last) / window, (now - pack.first) / window
     stretches = np.maximum(np.bincount(fine.owner, minlength=n), 1)

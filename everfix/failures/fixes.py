@@ -181,7 +181,9 @@ def candidates(facts: PatternFacts, past: Sequence[Resolution]) -> list[Candidat
                 where,
             )
     failed = [tried for tried in past if tried.held is False and tried.pattern.pattern == facts.pattern]
-    return [found for found in pool.values() if not any(tried.key == found.key or words(tried.title) == words(found.title) for tried in failed)]
+    return [
+        found for found in pool.values() if not any(tried.key == found.key or words(tried.title) == words(found.title) for tried in failed)
+    ]
 
 
 def holds(candidate: Candidate, facts: PatternFacts, past: Iterable[Resolution]) -> tuple[float, float, float]:

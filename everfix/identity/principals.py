@@ -26,6 +26,8 @@ class Scope(StrEnum):
     MEMBERS_ADMIN = "members:admin"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
+    ML_READ = "ml:read"
+    ML_WRITE = "ml:write"
     PATTERNS_READ = "patterns:read"
     PATTERNS_WRITE = "patterns:write"
     PREDICTIONS_READ = "predictions:read"
@@ -62,6 +64,7 @@ RoleInput = Annotated[Role, BeforeValidator(lambda value: ROLE_ALIASES.get(value
 _VIEWER = frozenset(
     {
         Scope.ISSUES_READ,
+        Scope.ML_READ,
         Scope.PATTERNS_READ,
         Scope.PREDICTIONS_READ,
         Scope.RECOMMENDATIONS_READ,
@@ -73,6 +76,7 @@ _VIEWER = frozenset(
 )
 _ANALYST = _VIEWER | {
     Scope.ISSUES_WRITE,
+    Scope.ML_WRITE,
     Scope.PATTERNS_WRITE,
     Scope.PREDICTIONS_WRITE,
     Scope.RECOMMENDATIONS_WRITE,

@@ -8,20 +8,32 @@ from everfix.core.db import Base
 from everfix.failures import changes, learned, patterns, predictions, recommendations, verifications
 from everfix.identity import members, organisations, tokens, users, workspaces
 from everfix.ingest import events
+from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
+from everfix.ml import tables as ml_tables
 from everfix.reports import runs
 
 MODULES = (
     audit,
     changes,
+    datasets,
+    deployments,
     events,
+    experiments,
+    imports,
     jobs,
     learned,
     members,
+    ml_tables,
+    models,
+    monitors,
     organisations,
     patterns,
     predictions,
+    privacy,
+    projects,
     recommendations,
     runs,
+    synthgen,
     tokens,
     users,
     verifications,
