@@ -1,6 +1,6 @@
 """The picture of the README: the executive dashboard of a running server, as a person sees it after signing in.
 
-    python -m bench.picture "$(everfix link --data-dir DIR)" [docs/dashboard.png]
+python -m bench.picture "$(everfix link --data-dir DIR)" [docs/dashboard.png]
 """
 
 from __future__ import annotations

@@ -75,9 +75,7 @@ def drain(events: Sequence[Event], text: Callable[[Event], str], likeness: float
         script = Path(scratch) / "drain.py"
         script.write_text(DRAIN, encoding="utf-8")
         lines = "".join(json.dumps([e["external_id"], text(e)]) + "\n" for e in events)
-        done = subprocess.run(
-            [python, str(script), str(likeness), str(depth)], input=lines, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([python, str(script), str(likeness), str(depth)], input=lines, capture_output=True, text=True, check=False)
     if "No module named 'drain3'" in done.stderr:
         return None
     if done.returncode:
