@@ -77,12 +77,12 @@ def test_filters_and_sorts(alice: make.Workspace, params: dict[str, Any], expect
 def test_a_pattern_says_when_a_fix_is_in_progress(alice: make.Workspace) -> None:
     from sqlalchemy import select
 
-    from everfix.failures import recommendations
+    from everfix.failures import claims, recommendations
     from everfix.failures.recommendations import Recommendation
 
     alice.learn(*make.failures("database", (9, 5, 2)))
     assert alice.api.ok("GET", "/v1/patterns")["data"][0]["mitigating_since"] is None
     with alice.db() as db:
         one = db.execute(select(Recommendation)).scalar_one()
-        recommendations.move(db, one.id, "implemented", by=alice.principal, claim={"at": make.NOW})
+        recommendations.move(db, one.id, "implemented", by=alice.principal, claim=claims.Claim(at=make.NOW))
     assert alice.api.ok("GET", "/v1/patterns")["data"][0]["mitigating_since"].startswith("2026-03-16T10:00:00")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from everfix.core import clock
-from everfix.failures import forecast, loop, predictions, recommendations
+from everfix.failures import claims, forecast, loop, predictions, recommendations
 from everfix.failures.patterns import Pattern
 from everfix.failures.predictions import Prediction
 from everfix.failures.recommendations import Recommendation
@@ -68,7 +68,7 @@ def test_outcomes(alice: make.Workspace, after: float | None, fixed: bool, outco
     if fixed:
         with alice.db() as db:
             one = db.execute(select(Recommendation)).scalar_one()
-            recommendations.move(db, one.id, "implemented", by=alice.principal, claim={"at": make.NOW + timedelta(hours=1)})
+            recommendations.move(db, one.id, "implemented", by=alice.principal, claim=claims.Claim(at=make.NOW + timedelta(hours=1)))
     if after is not None:
         alice.ingest_learned("database", make.NOW + timedelta(days=after))
     with alice.db() as db:

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from everfix.core import ids
 from everfix.errors import Conflict, NotFound
-from everfix.failures import fixes, loop, recommendations
+from everfix.failures import claims, fixes, loop, recommendations
 from everfix.failures.recommendations import FLOW, Recommendation, Step
 from everfix.failures.verifications import Verification
 from tests import make
@@ -23,7 +23,7 @@ def found(workspace: make.Workspace) -> list[Recommendation]:
 
 def move(workspace: make.Workspace, one: Recommendation, status: str, **claim: Any) -> Recommendation:
     with workspace.db() as db:
-        return recommendations.move(db, one.id, status, by=workspace.principal, claim=claim or None)
+        return recommendations.move(db, one.id, status, by=workspace.principal, claim=claims.Claim(**claim))
 
 
 def three(workspace: make.Workspace) -> list[Recommendation]:
@@ -112,8 +112,8 @@ def test_only_open_ones_have_a_rank(alice: make.Workspace) -> None:
 def test_implementing_starts_the_watch(alice: make.Workspace) -> None:
     one = three(alice)[0]
     at = make.NOW - timedelta(days=2)
-    done = move(alice, one, "implemented", at=at, note="pool doubled", link="https://git.example/1")
-    assert (done.implemented_at, done.claim) == (at, {"at": at.isoformat(), "note": "pool doubled", "link": "https://git.example/1"})
+    done = move(alice, one, "implemented", at=at, what="pool doubled", link="https://git.example/1")
+    assert (done.implemented_at, done.claim) == (at, {"at": at.isoformat(), "what": "pool doubled", "link": "https://git.example/1"})
     with alice.db() as db:
         watch = db.execute(select(Verification)).scalar_one()
         assert (watch.recommendation_id, watch.claimed_at, watch.window_ends_at, watch.verdict) == (

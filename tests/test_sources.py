@@ -13,7 +13,7 @@ from sqlalchemy import text
 from everfix.core import ids
 from everfix.documents.model import Table, Unit
 from everfix.errors import Invalid
-from everfix.failures import recommendations
+from everfix.failures import claims, recommendations
 from everfix.failures.recommendations import Recommendation
 from everfix.metrics import periods, query, sources
 from everfix.metrics.sources import Param
@@ -33,7 +33,7 @@ def fill(workspace: make.Workspace) -> None:
     )
     with workspace.db() as db:
         one = db.execute(select(Recommendation).limit(1)).scalar_one()
-        recommendations.move(db, one.id, "implemented", by=workspace.principal, claim={"at": make.NOW})
+        recommendations.move(db, one.id, "implemented", by=workspace.principal, claim=claims.Claim(at=make.NOW))
 
 
 def params(workspace: make.Workspace, key: str) -> dict[str, Any]:

@@ -27,6 +27,13 @@ def text(longest: int, shortest: int = 0) -> Any:  # noqa: ANN401 - an Annotated
     return Annotated[str, StringConstraints(max_length=longest, min_length=shortest, strip_whitespace=True), AfterValidator(storable)]
 
 
+def web(url: str) -> str:
+    """Return an address that a browser may follow; raises ValueError for every other scheme."""
+    if url and not url.lower().startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
 def _aware(value: datetime) -> datetime:
     moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     if not EARLIEST <= moment <= LATEST:

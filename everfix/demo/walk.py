@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from everfix.core.db import Database
-from everfix.failures import changes, loop, recommendations
+from everfix.failures import changes, claims, loop, recommendations
 from everfix.failures.recommendations import Recommendation, RecommendationPattern
 from everfix.identity.principals import Principal
 from everfix.ingest import events
@@ -123,8 +123,8 @@ def _claim(db: Session, claim: Claim, by: Principal) -> int:
     pattern = db.execute(query).scalar_one_or_none()
     if pattern is None or claim.title in _claimed(db, pattern):
         return 0
-    details = {"description": claim.description}
-    recommendations.claim(db, pattern, title=claim.title, type=claim.type, effort=claim.effort, at=claim.at, by=by, details=details)
+    said = claims.Claim(what=claim.description)
+    recommendations.claim(db, pattern, title=claim.title, type=claim.type, effort=claim.effort, at=claim.at, by=by, said=said)
     return 1
 
 

@@ -218,7 +218,7 @@ def recommend(db: Session, batch: Batch) -> None:
 
 def verify(db: Session, batch: Batch) -> None:
     """Hold claimed fixes against what came since."""
-    verifications.check(db, batch.now)
+    verifications.check(db, batch.now, sorted(batch.touched))
 
 
 STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, recommend, verify)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, delete, select, text
@@ -13,8 +12,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from everfix import audit
 from everfix.core import clock, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
-from everfix.errors import Conflict, NotFound
-from everfix.failures import fixes, forecast, patterns, verifications
+from everfix.errors import Conflict, Invalid, NotFound
+from everfix.failures import changes, claims, fixes, forecast, patterns, verifications
 from everfix.identity import workspaces
 
 PENDING, IN_PROGRESS, IMPLEMENTED, DISMISSED = "pending", "in_progress", "implemented", "dismissed"
@@ -228,10 +227,10 @@ UPDATE recommendations r SET rank = o.place FROM (
 """
 
 
-def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, claim: Mapping[str, Any] | None = None) -> Recommendation:
-    """Change a recommendation's status along FLOW; `implemented` starts the watch over its patterns from `claim["at"]` (default: now).
+def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, claim: claims.Claim | None = None) -> Recommendation:
+    """Change a recommendation's status along FLOW; `implemented` starts the watch over its patterns from `claim.at` (default: now).
 
-    Raises Conflict when the flow does not lead there.
+    Raises Conflict when the flow does not lead there, and Invalid for a claim that names an unknown deploy or the future.
     """
     found = get(db, recommendation_id)
     if status == found.status:
@@ -243,14 +242,34 @@ def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, 
         found.implemented_at = found.claim = None
         verifications.withdraw(db, found.id)
     if status == IMPLEMENTED:
-        details = dict(claim or {})
-        at = details.pop("at", None) or clock.now()
-        found.implemented_at, found.claim = at, {**details, "at": at.isoformat()}
-        _start_watch(db, found, at)
+        said = _completed(db, claim or claims.Claim())
+        at = said.at or clock.now()
+        found.implemented_at, found.claim = at, {**claims.shown(said), "at": at.isoformat()}
+        _start_watch(db, found, at, said)
     db.flush()
     db.execute(text(_RANK))
     audit.record(db, by, audit.Action.RECOMMENDATION_UPDATED, "recommendation", found.id, {"status": [before, status]})
     return found
+
+
+def _completed(db: Session, said: claims.Claim) -> claims.Claim:
+    """Return the claim with what the deploy that it names adds: when it was, which release it brought, and where."""
+    if said.at and said.at > clock.now() + timedelta(minutes=5):
+        raise Invalid(f"at: {said.at.isoformat()} lies in the future", details={"claim.at": "when the fix went out, not later than now"})
+    if said.deploy is None:
+        return said
+    query = select(changes.Change).where(changes.Change.external_id == said.deploy).order_by(changes.Change.occurred_at.desc()).limit(1)
+    change = db.execute(query).scalar_one_or_none()
+    if change is None:
+        raise Invalid(f"deploy: there is no change {said.deploy[:60]!r}", details={"claim.deploy": "the external_id of a recorded change"})
+    release = change.details.get("release") or change.details.get("version")
+    environment = change.details.get("environment")
+    added = {
+        "at": said.at or change.occurred_at,
+        "release": said.release or (str(release)[:200] if release else None),
+        "environment": said.environment or (str(environment)[:100] if environment else None),
+    }
+    return said.model_copy(update=added)
 
 
 def claim(
@@ -262,7 +281,7 @@ def claim(
     effort: str,
     at: datetime,
     by: audit.Actor,
-    details: Json | None = None,
+    said: claims.Claim | None = None,
 ) -> Recommendation:
     """Record a fix that somebody made by themselves, and begin to watch whether it holds; proposals for its pattern are withdrawn."""
     db.execute(text(_WITHDRAW), {"pattern": pattern_id})
@@ -274,7 +293,7 @@ def claim(
     db.flush()
     db.add(RecommendationPattern(recommendation_id=done.id, pattern_id=pattern_id))
     db.flush()
-    return move(db, done.id, IMPLEMENTED, by=by, claim={**(details or {}), "at": at})
+    return move(db, done.id, IMPLEMENTED, by=by, claim=(said or claims.Claim()).model_copy(update={"at": at}))
 
 
 _WITHDRAW = """
@@ -283,12 +302,12 @@ WHERE rp.recommendation_id = r.id AND rp.pattern_id = :pattern AND r.status = 'p
 """
 
 
-def _start_watch(db: Session, found: Recommendation, at: datetime) -> None:
+def _start_watch(db: Session, found: Recommendation, at: datetime, said: claims.Claim) -> None:
     members = (
         db.execute(select(RecommendationPattern.pattern_id).where(RecommendationPattern.recommendation_id == found.id)).scalars().all()
     )
     for pattern_id in members:
-        verifications.start(db, found.id, pattern_id, at)
+        verifications.start(db, found.id, pattern_id, at, said)
     db.execute(
         text("UPDATE patterns SET mitigating_since = coalesce(mitigating_since, :at), updated_at = now() WHERE id = ANY(:ids)"),
         {"ids": list(members), "at": at},

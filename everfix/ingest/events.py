@@ -44,12 +44,6 @@ Status = Annotated[Literal["open", "in_loop", "mitigating", "resolved", "closed"
 Kind = Literal["incident", "defect", "check"]
 
 
-def _web(url: str) -> str:
-    if url and not url.lower().startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
-    return url
-
-
 class Event(BaseModel):
     """One failure as it comes in; the fields after `team` are ours, all optional."""
 
@@ -61,7 +55,7 @@ class Event(BaseModel):
     body: fields.text(BODY) = ""  # type: ignore[valid-type]
     severity: Severity = "p3"
     team: fields.text(200) | None = None  # type: ignore[valid-type]
-    external_url: Annotated[fields.text(2048), AfterValidator(_web)] | None = None  # type: ignore[valid-type]
+    external_url: Annotated[fields.text(2048), AfterValidator(fields.web)] | None = None  # type: ignore[valid-type]
     source_created_at: fields.Moment | None = None
     source_updated_at: fields.Moment | None = None
     connector_id: Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.CONNECTOR, value))] | None = None
@@ -99,6 +93,7 @@ class Issue(WorkspaceRow, Base):
         Index("ix_issues_risk", "workspace_id", "risk_score", "id"),
         Index("ix_issues_ingested", "workspace_id", "ingested_at", "id"),
         Index("ix_issues_search", "search", postgresql_using="gin"),
+        Index("ix_issues_release", "workspace_id", "release", "occurred_at", postgresql_where=text("release IS NOT NULL")),
     )
 
     external_id: Mapped[str]
