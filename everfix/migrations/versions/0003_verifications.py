@@ -1,6 +1,6 @@
 """What a watch over a fix knows: the claim, the time before it, exposure, what was not counted, its days, and whether it came back.
 
-Revision: 0002
+Revision: 0003
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
