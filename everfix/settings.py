@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     storage_url: str | None = Field(
         default=None, description="Where files go: file://, s3://, gs:// or az://; default: a folder in data_dir."
     )
+    storage_endpoint: str | None = Field(
+        default=None, description="Address of an S3-compatible server, e.g. https://minio.example:9000; default: Amazon's."
+    )
+    storage_region: str | None = Field(default=None, description="Region of the S3 bucket; default: AWS_REGION.")
+    storage_access_key: str | None = Field(
+        default=None, description="Key id for the S3 bucket; default: AWS_ACCESS_KEY_ID or the machine's role."
+    )
+    storage_secret_key: SecretStr | None = Field(default=None, description="Secret of that key; default: AWS_SECRET_ACCESS_KEY.")
     master_key: SecretStr | None = Field(
         default=None, description="32 bytes in base64; signs and encrypts. Default: made once and kept in data_dir/master.key."
     )

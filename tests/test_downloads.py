@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -106,3 +107,52 @@ def test_a_link_lives_as_long_as_asked(alice: make.Workspace, anyone: make.Api, 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
 def test_a_link_only_reads(alice: make.Workspace, anyone: make.Api, method: str) -> None:
     assert anyone.call(method, made(alice)["download_url"]).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"), [("bytes=0-9", 0, 10), ("bytes=5-", 5, None), ("bytes=-7", -7, None), ("bytes=0-99999999", 0, None)]
+)
+def test_a_part_of_a_file(alice: make.Workspace, anyone: make.Api, wanted: str, start: int, end: int | None) -> None:
+    url = made(alice)["download_url"]
+    whole = anyone.get(url).content
+    answer = anyone.call("GET", url, headers={"Range": wanted})
+    part = whole[start:end]
+    assert (answer.status_code, answer.content) == (206, part)
+    first = start % len(whole)
+    assert answer.headers["content-range"] == f"bytes {first}-{first + len(part) - 1}/{len(whole)}"
+    assert answer.headers["content-length"] == str(len(part))
+
+
+@pytest.mark.parametrize("wanted", ["bytes=999999999-", "bytes=9-3", "bytes=-0", "bytes=-"])
+def test_a_part_outside_of_the_file(alice: make.Workspace, anyone: make.Api, wanted: str) -> None:
+    file = made(alice)
+    answer = anyone.call("GET", file["download_url"], headers={"Range": wanted})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{file['size']}")
+
+
+@pytest.mark.parametrize("headers", [{"Range": "bytes=0-1,4-5"}, {"Range": "lines=1-2"}, {"Range": "bytes=2-3", "If-Range": '"other"'}])
+def test_what_is_no_single_part_of_this_very_file_gets_it_whole(alice: make.Workspace, anyone: make.Api, headers: dict[str, str]) -> None:
+    file = made(alice)
+    answer = anyone.call("GET", file["download_url"], headers=headers)
+    assert (answer.status_code, len(answer.content)) == (200, file["size"])
+
+
+def test_a_broken_download_goes_on_where_it_was(alice: make.Workspace, anyone: make.Api) -> None:
+    file = made(alice)
+    url = file["download_url"]
+    head = anyone.call("HEAD", url)
+    assert (head.status_code, head.content, head.headers["accept-ranges"]) == (200, b"", "bytes")
+    assert (head.headers["content-length"], head.headers["etag"]) == (str(file["size"]), f'"{file["sha256"]}"')
+    got = anyone.call("GET", url, headers={"Range": "bytes=0-99"}).content
+    got += anyone.call("GET", url, headers={"Range": "bytes=100-", "If-Range": head.headers["etag"]}).content
+    assert hashlib.sha256(got).hexdigest() == file["sha256"]
+
+
+def test_each_download_is_in_the_audit_log_once(alice: make.Workspace, anyone: make.Api) -> None:
+    file = made(alice)
+    for headers in ({}, {"Range": "bytes=0-99"}, {"Range": "bytes=100-"}):
+        anyone.call("GET", file["download_url"], headers=headers)
+    anyone.call("HEAD", file["download_url"])
+    with alice.db() as db:
+        found = db.execute(text("SELECT actor_kind, details FROM audit_log WHERE action = 'report.downloaded'")).all()
+    assert [(row.actor_kind, row.details["filename"]) for row in found] == [("link", file["filename"])] * 2

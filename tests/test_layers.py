@@ -22,7 +22,7 @@ ingest ml
 failures
 metrics
 reports exports
-deps
+deps ranges
 api web
 migrations
 installation

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session
 
 from everfix import audit
@@ -39,12 +39,12 @@ def get(db: Session, issue_id: UUID) -> Issue:
     return issue
 
 
-def matching(query: Select[Issue], words: str) -> Select[Issue]:
-    """Narrow a query to issues whose title or body holds every word, or a word that begins so; words without a letter match nothing."""
+def matches(words: str) -> ColumnElement[bool]:
+    """Return the condition that title or body hold every word, or a word that begins so; words without a letter match nothing."""
     found = re.findall(r"\w+", words)
     if not found:
-        return query.where(Issue.external_id == words.strip())
-    return query.where(Issue.search.op("@@")(func.to_tsquery("simple", " & ".join(f"{word}:*" for word in found))))
+        return Issue.external_id == words.strip()
+    return Issue.search.bool_op("@@")(func.to_tsquery("simple", " & ".join(f"{word}:*" for word in found)))
 
 
 def create(db: Session, record: dict[str, Any], *, by: audit.Actor) -> Issue:

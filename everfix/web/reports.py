@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Query
 from sqlalchemy import select
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from everfix import audit, deps, documents
+from everfix import audit, deps, documents, ranges
 from everfix.core import clock, ids, jobs
 from everfix.core.jobs import Job
 from everfix.documents.model import Unit
@@ -119,14 +118,9 @@ def download(visit: session.sees(Scope.REPORTS_READ), files: deps.Files, file_id
     file = None if wanted is None else visit.db.execute(select(runs.File).where(runs.File.id == wanted)).scalar_one_or_none()
     if file is None:
         raise NotFound("there is no such file, or it is no longer kept")
-    audit.record(visit.db, visit.who, audit.Action.REPORT_DOWNLOADED, "file", file.id, {"filename": file.filename})
-    headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.filename)}",
-        "Content-Length": str(file.size),
-        "Cache-Control": "private, no-store",
-        "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-    }
-    return StreamingResponse(files.stream(file.storage_key), media_type=file.media_type, headers=headers)
+    if ranges.begins(visit.request):
+        audit.record(visit.db, visit.who, audit.Action.REPORT_DOWNLOADED, "file", file.id, {"filename": file.filename})
+    return ranges.answer(visit.request, files, file)
 
 
 def _job(visit: Visit, text: str) -> Job:

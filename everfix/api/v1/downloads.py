@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import select
+from starlette.responses import Response
 
+from everfix import audit, ranges
 from everfix.core import clock
 from everfix.core.crypto import BadSignature, Keys
 from everfix.core.db import enter
-from everfix.deps import Db, Files, SigningKeys
+from everfix.deps import Db, Files, SigningKeys, client_ip
 from everfix.errors import Gone, NotFound
+from everfix.identity.principals import system
 from everfix.reports.runs import File
 from everfix.settings import Settings
 
@@ -22,15 +25,15 @@ router = APIRouter(prefix="/downloads", tags=["reports"])
 PURPOSE = "download"
 
 
-def link(settings: Settings, keys: Keys, workspace: UUID, file: UUID, life: timedelta | None = None) -> str:
-    """Return a link to one file that works for `life` (default: the setting link_seconds)."""
+def link(settings: Settings, keys: Keys, workspace: UUID, file: UUID, life: timedelta | None = None, by: str = "") -> str:
+    """Return a link to one file that works for `life` (default: the setting link_seconds); `by` says in the audit log whose link it is."""
     until = clock.now() + (life or timedelta(seconds=settings.link_seconds))
-    return f"{settings.url}/v1/downloads/{keys.sign(PURPOSE, [str(workspace), str(file), int(until.timestamp())])}"
+    return f"{settings.url}/v1/downloads/{keys.sign(PURPOSE, [str(workspace), str(file), int(until.timestamp()), by])}"
 
 
-@router.get("/{token}", response_class=StreamingResponse)
-def download(db: Db, token: str, keys: SigningKeys, files: Files) -> StreamingResponse:
-    """Fetch a file; a changed link is not found, an expired one is gone."""
+@router.api_route("/{token}", methods=["GET", "HEAD"], response_class=StreamingResponse)
+def download(request: Request, db: Db, token: str, keys: SigningKeys, files: Files) -> Response:
+    """Fetch a file, or with `Range` a part of it; a changed link is not found, an expired one is gone."""
     try:
         found = keys.verify(PURPOSE, token)
     except BadSignature:
@@ -43,12 +46,15 @@ def download(db: Db, token: str, keys: SigningKeys, files: Files) -> StreamingRe
     file = db.execute(select(File).where(File.id == file_id)).scalar_one_or_none()
     if file is None:
         raise Gone("the file is no longer kept")
-    headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.filename)}",
-        "Content-Length": str(file.size),
-        "Cache-Control": "private, no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Digest": f"sha-256={file.sha256}",
-        "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-    }
-    return StreamingResponse(files.stream(file.storage_key), media_type=file.media_type, headers=headers)
+    made = ranges.answer(request, files, file)
+    if ranges.begins(request):
+        _recorded(request, db, workspace, file, "".join(found[3:]))
+    return made
+
+
+def _recorded(request: Request, db: Db, workspace: UUID, file: File, by: str) -> None:
+    """Note who took what: a link has no person in it but the one whom it was made for."""
+    who = dataclasses.replace(
+        system(workspace, f"link of {by}" if by else "signed link"), kind="link", ip=client_ip(request), trace_id=request.state.trace_id
+    )
+    audit.record(db, who, audit.Action.REPORT_DOWNLOADED, "file", file.id, {"filename": file.filename})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -16,15 +16,13 @@ from everfix.core import fields as types
 from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.failures import issues, patterns, predictions
+from everfix.failures import filters, issues, patterns, predictions
 from everfix.identity.principals import Principal, Scope
 from everfix.ingest import events
 from everfix.ingest.events import Issue
 
 router = APIRouter(prefix="/issues", tags=["issues"])
 IssueId = Annotated[UUID, fields.path_id(ids.Prefix.ISSUE, "issue", "issue_id")]
-PatternFilter = Annotated[UUID | None, fields.query_id(ids.Prefix.PATTERN, "pattern_id")]
-AssigneeFilter = Annotated[UUID | None, fields.query_id(ids.Prefix.USER, "assignee_id")]
 Reader = Annotated[Principal, needs(Scope.ISSUES_READ)]
 Writer = Annotated[Principal, needs(Scope.ISSUES_WRITE)]
 PatternRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.PATTERN, value))]
@@ -148,70 +146,10 @@ def shown(rows: Sequence[Issue]) -> list[IssueOut]:
     return [IssueOut.model_validate(row) for row in rows]
 
 
-def _status(value: str) -> str:
-    return events.STATUS_ALIASES.get(value, value)
-
-
-def _severity(value: str) -> str:
-    return events.SEVERITY_ALIASES.get(value, value)
-
-
 @router.get("")
-def listed(
-    db: Db,
-    who: Reader,
-    page: Page,
-    pattern_id: PatternFilter,
-    assignee_id: AssigneeFilter,
-    status: str | None = None,
-    severity: str | None = None,
-    source: fields.words(64) = None,  # type: ignore[valid-type]
-    team: fields.words(200) = None,  # type: ignore[valid-type]
-    service: fields.words(200) = None,  # type: ignore[valid-type]
-    kind: str | None = None,
-    q: fields.Search = None,
-    risk_min: fields.RiskBound = None,
-    risk_max: fields.RiskBound = None,
-    linked: Annotated[bool | None, Query(description="Only issues with (true) or without (false) a pattern.")] = None,
-    analysis_status: str | None = None,
-    date_from: types.Moment | None = None,
-    date_to: types.Moment | None = None,
-) -> pages.PageOf[IssueOut]:
-    """The workspace's issues. `status`, `severity` and `kind` take several values, separated by commas."""
-    fields.ordered(risk_min, risk_max)
-    query = select(Issue)
-    lists: tuple[tuple[Any, list[str] | None], ...] = (
-        (Issue.status, fields.choices(status, "status", issues.STATUSES, _status)),
-        (Issue.severity, fields.choices(severity, "severity", issues.SEVERITIES, _severity)),
-        (Issue.kind, fields.choices(kind, "kind", ("incident", "defect", "check"))),
-        (Issue.analysis_status, fields.choices(analysis_status, "analysis_status", ("pending", "analyzing", "done", "failed"))),
-    )
-    for column, wanted in lists:
-        if wanted is not None:
-            query = query.where(column.in_(wanted))
-    same: tuple[tuple[Any, Any], ...] = (
-        (Issue.pattern_id, pattern_id),
-        (Issue.assignee_id, assignee_id),
-        (Issue.source, source),
-        (Issue.team, team),
-        (Issue.service, service),
-    )
-    for column, value in same:
-        if value is not None:
-            query = query.where(column == value)
-    bounds = (
-        (risk_min, lambda value: Issue.risk_score >= value),
-        (risk_max, lambda value: Issue.risk_score <= value),
-        (date_from, lambda value: Issue.occurred_at >= value),
-        (date_to, lambda value: Issue.occurred_at < value),
-        (linked, lambda value: Issue.pattern_id.is_not(None) if value else Issue.pattern_id.is_(None)),
-    )
-    for bound, condition in bounds:
-        if bound is not None:
-            query = query.where(condition(bound))
-    if q:
-        query = issues.matching(query, q)
-    return pages.page(db, page, query, Issue.id, SORTS, shown)
+def listed(db: Db, who: Reader, page: Page, wanted: Annotated[filters.IssueFilter, Query()]) -> pages.PageOf[IssueOut]:
+    """The workspace's issues. `status`, `severity`, `kind` and `analysis_status` take several values, separated by commas."""
+    return pages.page(db, page, wanted.narrow(select(Issue)), Issue.id, SORTS, shown)
 
 
 @router.post("", status_code=201)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
@@ -15,15 +15,13 @@ from everfix.api import fields, pages
 from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.failures import patterns, predictions
+from everfix.failures import filters, patterns, predictions
 from everfix.failures.patterns import Pattern
 from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/patterns", tags=["patterns"])
 PatternId = Annotated[UUID, fields.path_id(ids.Prefix.PATTERN, "pattern", "pattern_id")]
 Reader = Annotated[Principal, needs(Scope.PATTERNS_READ)]
-STATUSES = ("emerging", "active", "resolved")
-ALIASES = {"mitigating": "active", "watching": "emerging"}
 SORTS = pages.Sorts(
     {
         "risk_score": Pattern.risk_score,
@@ -76,31 +74,9 @@ def shown(rows: Sequence[Pattern]) -> list[PatternOut]:
 
 
 @router.get("")
-def listed(
-    db: Db,
-    who: Reader,
-    page: Page,
-    status: str | None = None,
-    q: fields.Search = None,
-    domain: fields.words(200) = None,  # type: ignore[valid-type]
-    risk_min: fields.RiskBound = None,
-    risk_max: fields.RiskBound = None,
-) -> pages.PageOf[PatternOut]:
+def listed(db: Db, who: Reader, page: Page, wanted: Annotated[filters.PatternFilter, Query()]) -> pages.PageOf[PatternOut]:
     """The workspace's patterns, riskiest first."""
-    fields.ordered(risk_min, risk_max)
-    query = select(Pattern)
-    wanted = fields.choices(status, "status", STATUSES, lambda value: ALIASES.get(value, value))
-    if wanted is not None:
-        query = query.where(Pattern.status.in_(wanted))
-    if q:
-        query = query.where(Pattern.name.icontains(q, autoescape=True))
-    if domain is not None:
-        query = query.where(Pattern.domain == domain)
-    if risk_min is not None:
-        query = query.where(Pattern.risk_score >= risk_min)
-    if risk_max is not None:
-        query = query.where(Pattern.risk_score <= risk_max)
-    return pages.page(db, page, query, Pattern.id, SORTS, shown)
+    return pages.page(db, page, wanted.narrow(select(Pattern)), Pattern.id, SORTS, shown)
 
 
 @router.get("/{pattern_id}")

@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from everfix.api import fields, pages
+from everfix.api import pages
 from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
+from everfix.failures import filters
 from everfix.failures.recommendations import Recommendation, RecommendationPattern, Step
 from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/recommendations", tags=["recommendations"])
 Reader = Annotated[Principal, needs(Scope.RECOMMENDATIONS_READ)]
-TYPES, IMPACTS = ("code_fix", "config_change", "process", "monitoring"), ("high", "medium", "quick_win")
-STATUSES = ("pending", "in_progress", "implemented", "dismissed")
 SORTS = pages.Sorts(
     {
         "rank": Recommendation.rank,
@@ -88,22 +87,6 @@ def shown(db: Session, rows: Sequence[Recommendation]) -> list[RecommendationOut
 
 
 @router.get("")
-def listed(
-    db: Db,
-    who: Reader,
-    page: Page,
-    type: str | None = None,
-    status: str | None = None,
-    impact: str | None = None,
-) -> pages.PageOf[RecommendationOut]:
+def listed(db: Db, who: Reader, page: Page, wanted: Annotated[filters.RecommendationFilter, Query()]) -> pages.PageOf[RecommendationOut]:
     """The workspace's recommendations by rank; commas separate several values of a filter."""
-    query = select(Recommendation)
-    wanted = (
-        (Recommendation.type, fields.choices(type, "type", TYPES, lambda value: "config_change" if value == "config" else value)),
-        (Recommendation.status, fields.choices(status, "status", STATUSES)),
-        (Recommendation.impact, fields.choices(impact, "impact", IMPACTS)),
-    )
-    for column, chosen in wanted:
-        if chosen is not None:
-            query = query.where(column.in_(chosen))
-    return pages.page(db, page, query, Recommendation.id, SORTS, lambda rows: shown(db, rows))
+    return pages.page(db, page, wanted.narrow(select(Recommendation)), Recommendation.id, SORTS, lambda rows: shown(db, rows))
