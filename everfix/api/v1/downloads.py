@@ -31,7 +31,8 @@ def link(settings: Settings, keys: Keys, workspace: UUID, file: UUID, life: time
     return f"{settings.url}/v1/downloads/{keys.sign(PURPOSE, [str(workspace), str(file), int(until.timestamp()), by])}"
 
 
-@router.api_route("/{token}", methods=["GET", "HEAD"], response_class=StreamingResponse)
+@router.head("/{token}", include_in_schema=False)
+@router.get("/{token}", response_class=StreamingResponse)
 def download(request: Request, db: Db, token: str, keys: SigningKeys, files: Files) -> Response:
     """Fetch a file, or with `Range` a part of it; a changed link is not found, an expired one is gone."""
     try:
