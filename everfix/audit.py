@@ -22,6 +22,12 @@ class Action(StrEnum):
     """What was done, `thing.verb`, alphabetised; shown in the log exactly so."""
 
     CHANGE_RECORDED = "change.recorded"
+    DELIVERY_FAILED = "delivery.failed"
+    DELIVERY_RESENT = "delivery.resent"
+    DESTINATION_CREATED = "destination.created"
+    DESTINATION_DELETED = "destination.deleted"
+    DESTINATION_TESTED = "destination.tested"
+    DESTINATION_UPDATED = "destination.updated"
     INGEST_ACCEPTED = "ingest.accepted"
     ISSUE_CREATED = "issue.created"
     ISSUE_UPDATED = "issue.updated"

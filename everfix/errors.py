@@ -10,6 +10,7 @@ EverfixError
 ├── TooLarge             413 payload_too_large
 ├── Invalid              422 validation_error     readable, but a field breaks a rule
 ├── RateLimited          429 rate_limited
+├── Outbound             502 upstream_failed      another server did not take or give what it should; says whether trying again may help
 ├── Unavailable          503 unavailable
 └── ConfigurationError   500 configuration_error  this installation is set up wrongly; raised at start
 """
@@ -84,6 +85,16 @@ class RateLimited(EverfixError):
     """Too many requests"""  # noqa: D400, D415 - the reference's exact words
 
     code, status = "rate_limited", 429
+
+
+class Outbound(EverfixError):
+    """Another server did not take it."""
+
+    code, status = "upstream_failed", 502
+
+    def __init__(self, message: str | None = None, *, permanent: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.permanent, self.retry_after = permanent, retry_after  # `retry_after`: seconds the other server asked for
 
 
 class Unavailable(EverfixError):

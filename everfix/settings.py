@@ -77,7 +77,19 @@ class Settings(BaseSettings):
         default=(), description="Browser origins that may call the API, comma-separated."
     )
 
-    @field_validator("allowed_origins", mode="before")
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Private hosts, addresses or networks that messages may be sent to all the same, comma-separated, e.g. 10.0.5.0/24.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Mail server: smtp://user:password@host:587 (STARTTLS when offered), smtp+starttls:// (required) or smtps:// (TLS).",
+    )
+    mail_from: str | None = Field(
+        default=None, description="Sender of mail, e.g. 'Everfix <reports@example.com>'; a destination may name its own."
+    )
+
+    @field_validator("allowed_origins", "outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

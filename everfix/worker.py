@@ -28,6 +28,7 @@ from pgqueuer.ports.driver import NotifyCallback
 from sqlalchemy import make_url, text
 
 from everfix.core import jobs
+from everfix.delivery import send
 from everfix.failures import loop
 from everfix.installation import Installation
 from everfix.reports import runs
@@ -35,6 +36,7 @@ from everfix.reports import runs
 log = structlog.get_logger()
 
 TASKS: Mapping[str, jobs.Task] = {
+    "delivery.send": jobs.Task(send.execute, failed=send.gave_up),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.refresh": jobs.Task(loop.task_refresh),
     "reports.run": jobs.Task(runs.execute),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everfix.core import crypto
-from everfix.core.crypto import BadSignature, Keys
+from everfix.core.crypto import BadEnvelope, BadSignature, Keys
 from everfix.errors import ConfigurationError
 from everfix.settings import Settings
 
@@ -85,3 +85,27 @@ def test_a_secret_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_a_token_is_kept_as_its_hash() -> None:
     assert crypto.token_hash("abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@given(json_values)
+def test_what_is_sealed_opens_in_its_place_only(value: Any) -> None:
+    sealed = KEYS.seal("destination", "ws/row", value)
+    assert KEYS.unseal("destination", "ws/row", sealed) == value
+    assert sealed != KEYS.seal("destination", "ws/row", value)  # a fresh data key and nonce each time
+    for keys, purpose, place in (
+        (KEYS, "destination", "ws/other"),
+        (KEYS, "connector", "ws/row"),
+        (Keys(b"x" * 32), "destination", "ws/row"),
+    ):
+        with pytest.raises(BadEnvelope):
+            keys.unseal(purpose, place, sealed)
+
+
+@given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
+def test_a_changed_envelope_does_not_open(place: int, flip: int) -> None:
+    sealed = bytearray(KEYS.seal("destination", "ws/row", {"secret": "x"}))
+    sealed[place % len(sealed)] ^= flip
+    with pytest.raises(BadEnvelope):
+        KEYS.unseal("destination", "ws/row", bytes(sealed))
+    with pytest.raises(BadEnvelope):
+        KEYS.unseal("destination", "ws/row", bytes(sealed[: place % len(sealed)]))

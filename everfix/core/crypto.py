@@ -11,6 +11,8 @@ import os
 import secrets
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -18,10 +20,16 @@ from everfix.errors import ConfigurationError
 from everfix.settings import Settings
 
 KEY_BYTES = 32
+NONCE_BYTES, TAG_BYTES = 12, 16
+ENVELOPE = b"\x01"  # the envelope's version
 
 
 class BadSignature(ValueError):
     """A signed text was changed, cut, or signed for something else."""
+
+
+class BadEnvelope(ValueError):
+    """A sealed value was changed, moved to another row, or sealed under another master key."""
 
 
 class Keys:
@@ -53,6 +61,31 @@ class Keys:
             raise BadSignature("the signature does not fit")
         payload: object = json.loads(body)
         return payload
+
+    def seal(self, purpose: str, bound_to: str, value: object) -> bytes:
+        """Return JSON `value` in an envelope (AES-256-GCM): a fresh data key seals it, the purpose's key seals the data key.
+
+        `bound_to` says where the envelope belongs (workspace and row); copied elsewhere, it does not open.
+        """
+        data_key, bound = secrets.token_bytes(KEY_BYTES), f"{purpose}:{bound_to}".encode()
+        first, second = secrets.token_bytes(NONCE_BYTES), secrets.token_bytes(NONCE_BYTES)
+        wrapped = AESGCM(self.derive(f"seal {purpose}")).encrypt(first, data_key, bound)
+        return ENVELOPE + first + wrapped + second + AESGCM(data_key).encrypt(second, json.dumps(value).encode(), bound)
+
+    def unseal(self, purpose: str, bound_to: str, envelope: bytes) -> object:
+        """Return the value that `seal` took; raises BadEnvelope for anything else."""
+        wrapped_end = 1 + NONCE_BYTES + KEY_BYTES + TAG_BYTES
+        if envelope[:1] != ENVELOPE or len(envelope) < wrapped_end + NONCE_BYTES + TAG_BYTES:
+            raise BadEnvelope("not an envelope of this version")
+        bound = f"{purpose}:{bound_to}".encode()
+        first, wrapped = envelope[1 : 1 + NONCE_BYTES], envelope[1 + NONCE_BYTES : wrapped_end]
+        second, sealed = envelope[wrapped_end : wrapped_end + NONCE_BYTES], envelope[wrapped_end + NONCE_BYTES :]
+        try:
+            data_key = AESGCM(self.derive(f"seal {purpose}")).decrypt(first, wrapped, bound)
+            value: object = json.loads(AESGCM(data_key).decrypt(second, sealed, bound))
+        except InvalidTag as problem:
+            raise BadEnvelope("the envelope does not open: another row, another master key, or changed bytes") from problem
+        return value
 
     @property
     def fingerprint(self) -> str:

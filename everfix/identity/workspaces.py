@@ -41,6 +41,7 @@ class Workspace(Base):
     loop_cost: Mapped[float] = mapped_column(server_default="4800")
     industry: Mapped[str] = mapped_column(server_default="")
     description: Mapped[str] = mapped_column(server_default="")
+    mail_domains: Mapped[list[str]] = mapped_column(server_default="{}")  # whom mail may go to; empty: everybody
     simulated: Mapped[bool] = mapped_column(server_default="false")
     brand_colour: Mapped[str] = mapped_column(server_default="#0f766e")
     created_at: Mapped[datetime] = created()

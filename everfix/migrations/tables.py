@@ -5,6 +5,7 @@ from __future__ import annotations
 from everfix import audit
 from everfix.core import jobs
 from everfix.core.db import Base
+from everfix.delivery import destinations, messages, outbox
 from everfix.failures import changes, learned, patterns, predictions, recommendations, verifications
 from everfix.identity import members, organisations, tokens, users, workspaces
 from everfix.ingest import events
@@ -17,6 +18,7 @@ MODULES = (
     changes,
     datasets,
     deployments,
+    destinations,
     events,
     experiments,
     imports,
@@ -26,7 +28,9 @@ MODULES = (
     ml_tables,
     models,
     monitors,
+    messages,
     organisations,
+    outbox,
     patterns,
     predictions,
     privacy,

@@ -1,0 +1,18 @@
+"""The table of channels. To add one: a file like its neighbours, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from everfix.delivery import mail, webhook
+from everfix.delivery.envelope import Channel
+from everfix.errors import Malformed
+
+CHANNELS: Mapping[str, Channel] = {made.kind: made for made in (mail.CHANNEL, webhook.CHANNEL)}
+
+
+def get(kind: str) -> Channel:
+    """Return the channel of a kind; raises Malformed naming those there are."""
+    if kind not in CHANNELS:
+        raise Malformed(f"there is no kind of destination {kind[:40]!r}", details={"kind": f"one of {', '.join(CHANNELS)}"})
+    return CHANNELS[kind]

@@ -1,0 +1,48 @@
+"""Files of a message: read and proven against their hash, or linked where they are too large to send along."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from everfix.core import clock
+from everfix.delivery.envelope import Envelope
+from everfix.delivery.messages import Artifact
+from everfix.errors import Gone, Outbound
+
+MOST_BYTES = 20_000_000  # of all attachments of one message together
+LINK_LIFE = timedelta(days=30)
+PURPOSE = "download"  # what `/v1/downloads/{token}` verifies
+
+
+def split(envelope: Envelope) -> tuple[list[Artifact], list[Artifact]]:
+    """Return (to send along, to link): smallest first as long as all fit, so that as many as possible arrive whole."""
+    inline: list[Artifact] = []
+    room = MOST_BYTES
+    for item in sorted(envelope.message.files, key=lambda item: item.size):
+        if item.size > room:
+            break
+        room -= item.size
+        inline.append(item)
+    kept = {item.storage_key for item in inline}
+    files = envelope.message.files
+    return [item for item in files if item.storage_key in kept], [item for item in files if item.storage_key not in kept]
+
+
+def read(envelope: Envelope, item: Artifact) -> bytes:
+    """Return the file; raises Outbound when it is gone or is no longer what was made: a wrong file is worse than none."""
+    try:
+        body = envelope.storage.read(item.storage_key)
+    except Gone as problem:
+        raise Outbound(f"the file {item.filename} is no longer kept, so nothing was sent", permanent=True) from problem
+    if hashlib.sha256(body).hexdigest() != item.sha256:
+        raise Outbound(f"the stored file {item.filename} is not what was made (its SHA-256 differs), so nothing was sent", permanent=True)
+    return body
+
+
+def link(envelope: Envelope, item: Artifact) -> str:
+    """Return a signed link to the file, or the message's own link where the file has none."""
+    if item.file_id is None:
+        return envelope.message.link
+    until = int((clock.now() + LINK_LIFE).timestamp())
+    return f"{envelope.settings.url}/v1/downloads/{envelope.keys.sign(PURPOSE, [str(envelope.workspace), str(item.file_id), until])}"

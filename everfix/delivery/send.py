@@ -1,0 +1,190 @@
+"""Sending: one delivery at a time, each try written down before and after the call.
+
+1. Take: lock the row, write "sending", load everything the channel needs; commit.
+2. Call, with no transaction open.
+3. Write the outcome: sent with the receipt; queued again after a wait; or failed with the cause.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from everfix import audit
+from everfix.core import clock, jobs, outbound
+from everfix.core.db import Database, Json
+from everfix.delivery import addresses, channels, destinations, messages, outbox
+from everfix.delivery.envelope import Channel, Envelope, Target
+from everfix.delivery.outbox import Delivery, Status
+from everfix.errors import Outbound
+from everfix.identity import workspaces
+from everfix.identity.principals import system
+
+log = structlog.get_logger()
+
+ATTEMPTS = 5
+FIRST_WAIT_SECONDS, GROWTH, LONGEST_WAIT_SECONDS = 10.0, 4.0, 3_600.0  # 10 s, 40 s, 160 s, 640 s: long enough for greylisting
+LONGEST_ASKED_SECONDS = 6 * 3600.0  # a Retry-After beyond this is not waited for in full
+LOST = "the worker was lost during this try; whether it was taken is unknown, so it is sent again under the same key"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Taken:
+    """A delivery in hand."""
+
+    delivery: UUID
+    channel: Channel
+    envelope: Envelope
+
+
+class _End(Exception):
+    """The delivery ends without a call."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        self.status, self.reason = status, reason
+        super().__init__(reason)
+
+
+def execute(job: jobs.Running) -> Json:
+    """Job `delivery.send`: send one delivery once; a try that may be repeated queues the next one itself."""
+    return {"status": attempt(job.database, job.workspace, job.services, UUID(job.payload["delivery"]))}
+
+
+def gave_up(job: jobs.Running, cause: str) -> None:
+    """End a delivery whose job failed for a reason that is ours, so that its row does not stay "sending" for ever."""
+    with job.database.transaction(job.workspace) as db:
+        row = outbox.find(db, UUID(job.payload["delivery"]), lock=True)
+        if row is not None and row.status not in outbox.FINAL:
+            _failed(db, row, f"Everfix itself failed while sending: {cause}")
+
+
+def attempt(database: Database, workspace: UUID, services: Any, delivery_id: UUID, *, tries: int = ATTEMPTS) -> str:  # noqa: ANN401 - an Installation
+    """Try one delivery and return its status; a delivery that has ended, or is not queued, is left as it is."""
+    with database.transaction(workspace) as db:
+        taken = _take(db, workspace, services, delivery_id, tries)
+        if isinstance(taken, str):
+            return taken
+    try:
+        receipt = taken.channel.send(taken.envelope)
+    except Outbound as problem:
+        with database.transaction(workspace) as db:
+            return _not_taken(db, delivery_id, problem, tries)
+    with database.transaction(workspace) as db:
+        return _sent(db, delivery_id, receipt)
+
+
+def _take(db: Session, workspace: UUID, services: Any, delivery_id: UUID, tries: int) -> Taken | str:  # noqa: ANN401
+    row = outbox.find(db, delivery_id, lock=True)
+    if row is None:
+        return "gone"
+    if row.status not in (Status.QUEUED, Status.SENDING):
+        return row.status
+    try:
+        _again_after_loss(row, tries)
+        row.attempts += 1
+        channel, envelope = _envelope(db, workspace, services, row)
+    except _End as end:
+        return _failed(db, row, end.reason) if end.status == Status.FAILED else _skipped(row, end.reason)
+    row.status, row.next_try_at = Status.SENDING, None
+    return Taken(row.id, channel, envelope)
+
+
+def _again_after_loss(row: Delivery, tries: int) -> None:
+    """Note that a worker died in mid-send; raises _End when that was the last try."""
+    if row.status != Status.SENDING:
+        return
+    _note(row, "lost", LOST)
+    if row.attempts >= tries:
+        raise _End(Status.FAILED, f"given up after {row.attempts} tries; during the last one the worker was lost")
+
+
+def _envelope(db: Session, workspace: UUID, services: Any, row: Delivery) -> tuple[Channel, Envelope]:  # noqa: ANN401
+    guard = outbound.guard(services.settings)
+    channel, config = _way(db, services.keys, guard, row)
+    if channel.channel == "mail" and not addresses.allowed(row.recipient, workspaces.here(db).mail_domains):
+        raise _End(Status.SKIPPED, "the workspace sends no mail to this domain")
+    if channel.recipients is not None and config is not None and row.recipient not in channel.recipients(config):
+        raise _End(Status.SKIPPED, "the destination no longer names this recipient")
+    if row.message_id is None:
+        raise _End(Status.FAILED, "there is no message to send")
+    target = Target(row.channel, row.recipient, row.label, row.destination_id)
+    message = messages.get(db, row.message_id)
+    made = Envelope(
+        message,
+        target,
+        config,
+        row.key,
+        workspace,
+        services.settings,
+        services.keys,
+        services.storage,
+        guard,
+        attempt=row.attempts,
+    )
+    return channel, made
+
+
+def _way(db: Session, keys: Any, guard: outbound.Guard, row: Delivery) -> tuple[Channel, Any]:  # noqa: ANN401
+    """Return the channel and its config for a row; raises _End when its destination is gone or switched off."""
+    if row.destination_id is None:
+        return next(made for made in channels.CHANNELS.values() if made.channel == row.channel), None
+    there = destinations.find(db, row.destination_id)
+    if there is None:
+        raise _End(Status.FAILED, "the destination was deleted")
+    if not there.enabled:
+        raise _End(Status.SKIPPED, f"the destination {there.name} is switched off")
+    try:
+        return there.channel, destinations.config(db, keys, guard, there)
+    except Outbound as problem:
+        raise _End(Status.FAILED, problem.message) from problem
+
+
+def _sent(db: Session, delivery_id: UUID, receipt: Json) -> str:
+    row = outbox.get(db, delivery_id, lock=True)
+    _note(row, "sent", "")
+    row.status, row.reason, row.receipt, row.finished_at, row.next_try_at = Status.SENT, "", receipt, clock.now(), None
+    return row.status
+
+
+def _not_taken(db: Session, delivery_id: UUID, problem: Outbound, tries: int) -> str:
+    row = outbox.get(db, delivery_id, lock=True)
+    if row.status == Status.SENT:
+        return row.status  # the other worker, thought lost, came through after all
+    _note(row, "refused" if problem.permanent else "not taken", problem.message)
+    if problem.permanent or row.attempts >= tries:
+        return _failed(db, row, problem.message)
+    wait = timedelta(seconds=seconds_to_wait(row.attempts, problem.retry_after))
+    row.status, row.reason, row.next_try_at = Status.QUEUED, problem.message, clock.now() + wait
+    db.flush()
+    jobs.enqueue(db, outbox.TASK, {"delivery": str(row.id)}, by="delivery", delay=wait)
+    return row.status
+
+
+def seconds_to_wait(attempts: int, asked: float | None) -> float:
+    """Return how long to wait before the next try: growing, spread a little, and never less than the other side asked for."""
+    own = min(FIRST_WAIT_SECONDS * GROWTH ** (attempts - 1), LONGEST_WAIT_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311 - spreads retries
+    return max(own, min(asked, LONGEST_ASKED_SECONDS)) if asked is not None else own
+
+
+def _skipped(row: Delivery, reason: str) -> str:
+    row.status, row.reason, row.finished_at, row.next_try_at = Status.SKIPPED, reason, clock.now(), None
+    return row.status
+
+
+def _failed(db: Session, row: Delivery, reason: str) -> str:
+    row.status, row.reason, row.finished_at, row.next_try_at = Status.FAILED, reason, clock.now(), None
+    db.flush()
+    log.warning("delivery_failed", delivery=str(row.id), channel=row.channel, recipient=row.label, reason=reason)
+    details = {"channel": row.channel, "recipient": row.label, "reason": reason[:500]}
+    audit.record(db, system(workspaces.here(db).id), audit.Action.DELIVERY_FAILED, "delivery", row.id, details)
+    return row.status
+
+
+def _note(row: Delivery, outcome: str, cause: str) -> None:
+    row.tries = [*row.tries, {"at": clock.now().isoformat(), "try": row.attempts, "outcome": outcome, "cause": cause}]
