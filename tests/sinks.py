@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP as Protocol
+from aiosmtpd.smtp import SMTP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +130,8 @@ def mail(**more: Any) -> Iterator[MailSink]:
     sink = MailSink()
 
     class OnAFreePort(Controller):
-        def factory(self) -> Protocol:
-            return Protocol(self.handler, hostname="sink.example", **more)
+        def factory(self) -> SMTP:
+            return SMTP(self.handler, hostname="sink.example", **more)
 
     controller = OnAFreePort(sink, hostname="127.0.0.1", port=0)
     controller._trigger_server = lambda: None  # type: ignore[method-assign]  # it connects to port 0 to see whether it is there

@@ -14,7 +14,7 @@ from everfix.errors import ConfigurationError, Outbound
 from everfix.settings import Settings
 from tests import conftest, sinks
 
-OPEN = outbound.guard(Settings(outbound_allow=("127.0.0.1",)))  # type: ignore[arg-type]
+OPEN = outbound.guard(Settings(outbound_allow=("127.0.0.1",)))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_address_that_was_judged_is_the_one_that_is_called(monkeypatch: pyte
 
 
 def test_what_the_operator_names_is_allowed() -> None:
-    found = outbound.guard(Settings(outbound_allow="mail.corp, 10.0.5.0/24,fd00::/8"))  # type: ignore[arg-type]
+    found = outbound.guard(Settings(outbound_allow="mail.corp, 10.0.5.0/24,fd00::/8"))
     assert found.allows("mail.corp", "192.168.0.9")
     assert found.allows("x", "10.0.5.7")
     assert found.allows("x", "fd12::1")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from everfix import audit
-from everfix.core import ids, jobs
+from everfix.core import ids, jobs, outbound
 from everfix.delivery import destinations, messages, outbox, send, targets
 from everfix.delivery.envelope import Target
 from everfix.delivery.outbox import Status
@@ -189,7 +189,7 @@ def test_deleted_and_disabled_destinations(alice: make.Workspace) -> None:
         rows = delivering.send(here, chosen=[deleted, off])
         with here.db() as db:
             destinations.delete(db, here.principal, deleted)
-            guard = send.outbound.guard(here.installation.settings)
+            guard = outbound.guard(here.installation.settings)
             destinations.change(db, here.installation.keys, guard, here.principal, off, enabled=False)
         here.work()
         first, second = (delivering.row(here, row) for row in rows)
@@ -226,7 +226,7 @@ def test_one_person_gets_one_message(alice: make.Workspace) -> None:
         here, "ops_email", {"fromEmail": "ops@shop.example", "recipients": ["anna@shop.example", "ben@shop.example"]}
     )
     with here.db() as db:
-        found = targets.of(db, here.installation.keys, send.outbound.guard(here.installation.settings), ["anna@shop.example"], [place])
+        found = targets.of(db, here.installation.keys, outbound.guard(here.installation.settings), ["anna@shop.example"], [place])
     assert [(target.recipient, target.destination_id) for target in found] == [("anna@shop.example", None), ("ben@shop.example", place)]
 
 

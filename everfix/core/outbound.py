@@ -136,7 +136,7 @@ def call(
 
     Raises Outbound when there is no answer, or one of more than `limit` bytes.
     """
-    host = httpx.URL(url).host
+    host = _host(url)
     until = time.monotonic() + timeout
     try:
         with (
@@ -146,12 +146,20 @@ def call(
             body = _bounded(answer, until, limit, host)
     except httpx.TimeoutException as problem:
         raise Outbound(f"{host} did not answer within {timeout:g} s") from problem
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as problem:
-        raise Outbound(f"the address cannot be called: {problem}", permanent=True) from problem
     except httpx.HTTPError as problem:
         raise Outbound(f"{host} cannot be reached: {_cause(problem)}", permanent=_certificate(problem)) from problem
     kept = [(name, value) for name, value in answer.headers.items() if name not in ("content-encoding", "transfer-encoding")]
     return httpx.Response(answer.status_code, headers=kept, content=body, request=answer.request)
+
+
+def _host(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as problem:
+        raise Outbound(f"the address cannot be called: {problem}", permanent=True) from problem
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise Outbound(f"the address cannot be called: {parsed.scheme or 'no'} scheme", permanent=True)
+    return parsed.host
 
 
 def _bounded(answer: httpx.Response, until: float, limit: int, host: str) -> bytes:
