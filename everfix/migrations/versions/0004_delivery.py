@@ -1,6 +1,6 @@
 """Delivery: messages, destinations, the ledger of deliveries, and whom a workspace may send mail to.
 
-Revision: 0003
+Revision: 0004
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
