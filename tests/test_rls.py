@@ -22,7 +22,7 @@ from everfix.failures import recommendations
 from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
 from everfix.migrations import tables
-from tests import make, make_ml
+from tests import delivering, make, make_ml
 
 WITHOUT = {"alembic_version", "pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}  # no workspace's data
 CONDITION = "workspace_id = ( SELECT (NULLIF(current_setting('everfix.workspace_id'::text, true), ''::text))::uuid AS \"nullif\")"
@@ -132,6 +132,7 @@ def _fill(workspace: make.Workspace) -> None:
         found = db.execute(select(Recommendation.id)).scalars().one()
         recommendations.move(db, found, "implemented", by=workspace.principal)
     make_ml.everything(workspace)
+    delivering.everything(workspace)
 
 
 def test_another_workspaces_rows_are_not_there(alice: make.Workspace, bob: make.Workspace, owner: Database) -> None:

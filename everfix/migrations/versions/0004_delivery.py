@@ -102,3 +102,7 @@ def _deliveries() -> None:
     op.create_index("ix_deliveries_status", "deliveries", ["workspace_id", "status", "id"], unique=False)
     op.create_index("ix_deliveries_run", "deliveries", ["workspace_id", "run_id"], unique=False)
     op.create_index("ix_deliveries_created", "deliveries", ["workspace_id", "created_at", "id"], unique=False)
+
+
+def downgrade() -> None:
+    raise RuntimeError("Everfix only migrates forward; restore a backup to go back")
