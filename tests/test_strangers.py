@@ -44,6 +44,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
     ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
     ("POST", "/v1/jobs/{job_id}/cancel"): None,
+    ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
+    ("POST", "/v1/predictions/{prediction_id}/dismiss"): {"reason": "x"},
+    ("POST", "/v1/predictions/{prediction_id}/feedback"): {"useful": True},
 }
 
 

@@ -15,13 +15,16 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from everfix.core import ids
+from everfix import audit
+from everfix.core import clock, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.errors import Conflict, NotFound
 from everfix.failures import forecast, learned, patterns, triggers
 from everfix.identity import workspaces
 
 STRIDE = timedelta(days=3.5)  # how far apart the past windows lie that the model learns from
 ACTIVE_DAYS = 180.0
+HIGH = 0.8  # "high probability"
 IMPACT = {"p1": "critical", "p2": "high", "p3": "medium", "p4": "low"}
 
 
@@ -56,7 +59,11 @@ class Prediction(WorkspaceRow, Base):
     expires_at: Mapped[datetime]
     status: Mapped[str] = mapped_column(server_default="active")
     outcome: Mapped[str | None]
+    outcome_by: Mapped[str | None]  # who said so, where a person did; the clock's word leaves it empty
     resolved_at: Mapped[datetime | None]
+    dismissed_reason: Mapped[str | None]
+    dismissed_until: Mapped[datetime | None]
+    feedback: Mapped[list[Json]] = mapped_column(server_default="[]")
     created_at: Mapped[datetime] = created()
 
 
@@ -81,7 +88,16 @@ def refresh(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = Non
         .where(Prediction.pattern_id.in_(touched), Prediction.status == "active", Prediction.day < now.date())
         .values(status="superseded")
     )
+    db.execute(text(_STAY_DISMISSED), {"ids": touched, "now": now})
     return {row["pattern_id"]: row["probability"] for row in rows}
+
+
+# What a person dismissed stays off the list until the window of the dismissed prediction ends.
+_STAY_DISMISSED = """
+UPDATE predictions p SET status = 'dismissed', dismissed_reason = d.dismissed_reason FROM predictions d
+WHERE p.pattern_id = ANY(:ids) AND p.status = 'active' AND d.pattern_id = p.pattern_id AND d.window_days = p.window_days
+    AND d.status = 'dismissed' AND d.dismissed_until > :now AND d.id <> p.id
+"""
 
 
 def _row(item: patterns.Known, made: forecast.Forecast, trigger: str, now: datetime, window: int) -> dict[str, Any]:
@@ -189,6 +205,59 @@ def replay(db: Session, origins: Sequence[datetime]) -> int:
     for origin in origins:
         made += len(refresh(db, origin))
     return made
+
+
+def get(db: Session, prediction_id: UUID) -> Prediction:
+    """Return one prediction; raises NotFound."""
+    found = db.execute(select(Prediction).where(Prediction.id == prediction_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"no prediction {ids.show(ids.Prefix.PREDICTION, prediction_id)}")
+    return found
+
+
+def summary(db: Session) -> dict[str, Any]:
+    """Return the four tiles: how many stand, at HIGH and more, at the alert threshold and more, and their mean."""
+    return dict(db.execute(text(_SUMMARY), {"high": HIGH}).mappings().one())
+
+
+_SUMMARY = """
+SELECT count(f.id) AS total, count(f.id) FILTER (WHERE f.probability >= :high) AS high_probability,
+    count(f.id) FILTER (WHERE f.probability >= w.alert_threshold) AS above_alert_threshold,
+    avg(f.probability) AS average_probability, w.alert_threshold
+FROM workspaces w LEFT JOIN predictions f ON f.status = 'active' GROUP BY w.alert_threshold
+"""
+
+
+def settle(db: Session, prediction_id: UUID, outcome: str, *, by: audit.Actor) -> Prediction:
+    """Record by hand what became of a prediction."""
+    found = get(db, prediction_id)
+    before, found.outcome, found.outcome_by, found.resolved_at = found.outcome, outcome, by.name, clock.now()
+    if found.status == "active" and found.expires_at <= clock.now():
+        found.status = "superseded"
+    db.flush()
+    audit.record(db, by, audit.Action.PREDICTION_SETTLED, "prediction", found.id, {"outcome": [before, outcome]})
+    return found
+
+
+def dismiss(db: Session, prediction_id: UUID, reason: str, *, by: audit.Actor) -> Prediction:
+    """Take a prediction off the list until its window ends; raises Conflict when it no longer stands."""
+    found = get(db, prediction_id)
+    if found.status == "superseded":
+        raise Conflict("a newer prediction has taken this one's place: dismiss that one")
+    found.status, found.dismissed_reason, found.dismissed_until = "dismissed", reason, found.expires_at
+    db.flush()
+    audit.record(db, by, audit.Action.PREDICTION_DISMISSED, "prediction", found.id, {"reason": reason})
+    return found
+
+
+def judge(db: Session, prediction_id: UUID, *, useful: bool, comment: str, by: audit.Actor) -> Prediction:
+    """Keep what somebody thinks of a prediction, the newest word of each."""
+    found = get(db, prediction_id)
+    word = {"by": by.name, "by_id": str(by.actor_id), "useful": useful, "comment": comment, "at": clock.now().isoformat()}
+    found.feedback = [*(one for one in found.feedback if one["by_id"] != str(by.actor_id)), word]
+    db.flush()
+    audit.record(db, by, audit.Action.PREDICTION_JUDGED, "prediction", found.id, {"useful": useful})
+    return found
 
 
 def newest(db: Session, pattern_id: UUID) -> Prediction | None:
