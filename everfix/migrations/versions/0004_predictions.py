@@ -1,6 +1,6 @@
 """What people say of predictions: outcomes by hand, dismissals that last for the window, feedback.
 
-Revision: 0009
+Revision: 0004
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0009"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
