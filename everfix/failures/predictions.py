@@ -232,8 +232,6 @@ def settle(db: Session, prediction_id: UUID, outcome: str, *, by: audit.Actor) -
     """Record by hand what became of a prediction."""
     found = get(db, prediction_id)
     before, found.outcome, found.outcome_by, found.resolved_at = found.outcome, outcome, by.name, clock.now()
-    if found.status == "active" and found.expires_at <= clock.now():
-        found.status = "superseded"
     db.flush()
     audit.record(db, by, audit.Action.PREDICTION_SETTLED, "prediction", found.id, {"outcome": [before, outcome]})
     return found
