@@ -1,6 +1,6 @@
 """What people say of predictions: outcomes by hand, dismissals that last for the window, feedback.
 
-Revision: 0004
+Revision: 0005
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
