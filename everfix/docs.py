@@ -63,7 +63,7 @@ def sources() -> str:
     """Return the catalogue of sources with their columns."""
     parts = []
     for key, source in sorted(query.catalogue().items()):
-        bounds = [f"`{param.key}` ({param.low} to {param.high}, default {param.default})" for param in source.params]
+        bounds = [f"`{param.key}` ({param.bounds})" for param in source.params]
         takes = f"Parameters: {', '.join(bounds)}." if bounds else ""
         columns = _table(
             ("column", "shown as", "unit"), [(f"`{column.key}`", column.title, column.unit.value) for column in source.columns]

@@ -37,12 +37,11 @@ def fill(workspace: make.Workspace) -> None:
 
 
 def params(workspace: make.Workspace, key: str) -> dict[str, Any]:
-    """Return what a source that asks for a pattern needs."""
-    if "pattern" not in {param.key for param in CATALOGUE[key].params}:
-        return {}
+    """Return what a source that asks for a pattern or a model needs."""
     with workspace.db() as db:
-        found = db.execute(text("SELECT id FROM patterns ORDER BY id LIMIT 1")).scalar_one_or_none()
-    return {"pattern": str(found or ids.new())}
+        found = str(db.execute(text("SELECT id FROM patterns ORDER BY id LIMIT 1")).scalar_one_or_none() or ids.new())
+    needed = {"pattern": found, "offerId": found, "modelId": "predictions"}
+    return {name: value for name, value in needed.items() if name in {param.key for param in CATALOGUE[key].params}}
 
 
 def run(workspace: make.Workspace, key: str, days: int = 90, **given: Any) -> Table:
@@ -72,7 +71,7 @@ def test_every_source_runs_and_keeps_its_types(alice: make.Workspace, key: str) 
                 if value is None:
                     continue
                 assert isinstance(value, KINDS[column.unit]), (key, column.key, value)
-                if column.unit in (Unit.PERCENT, Unit.PROBABILITY):
+                if column.unit in (Unit.PERCENT, Unit.PROBABILITY) and column.key != "delta":
                     assert 0 <= float(value) <= 1, (key, column.key, value)
                 if column.unit is Unit.DATE:
                     date.fromisoformat(str(value))
@@ -85,7 +84,8 @@ def test_every_source_runs_and_keeps_its_types(alice: make.Workspace, key: str) 
 @pytest.mark.parametrize("key", [key for key in KEYS if any(param.key == "limit" for param in CATALOGUE[key].params)])
 def test_a_limit_cuts_and_the_count_does_not(alice: make.Workspace, key: str) -> None:
     fill(alice)
-    whole, one = run(alice, key, limit=1000), run(alice, key, limit=1)
+    (param,) = (param for param in CATALOGUE[key].params if param.key == "limit")
+    whole, one = run(alice, key, limit=param.high), run(alice, key, limit=1)
     assert whole.total_rows == len(whole.rows) or CATALOGUE[key].counts is not None
     if CATALOGUE[key].counts is not None:
         assert one.rows == whole.rows[:1]

@@ -68,5 +68,20 @@ def last(days: int, as_of: datetime, timezone: str) -> Period:
     )
 
 
+def hours(period: Period, length: int) -> Period:
+    """Return the `length` hours that end where the period ends, and as many before them."""
+    start = period.end - timedelta(hours=length)
+    return dataclasses.replace(
+        period, start=start, previous_start=start - timedelta(hours=length), previous_end=start, days=max(1, length // 24)
+    )
+
+
+def against(period: Period, days: int) -> Period:
+    """Return the period with the `days` days right before it to be compared with."""
+    zone = ZoneInfo(period.timezone)
+    first = period.start.astimezone(zone).replace(tzinfo=None) - timedelta(days=days)
+    return dataclasses.replace(period, previous_start=_instant(first, zone), previous_end=period.start)
+
+
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return wall.replace(tzinfo=zone).astimezone(UTC)

@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from everfix.documents.model import Cell, Table
 from everfix.errors import Invalid
-from everfix.metrics import sources
+from everfix.metrics import periods, sources
 from everfix.metrics.periods import Period
+
+PERIOD_PARAMS = ("days", "windowHours", "baselineDays")  # these move the period instead of being asked for by name
 
 
 @functools.lru_cache(maxsize=1)
@@ -46,7 +48,8 @@ def table(
 ) -> Table:
     """Run a source and return its rows; `url` is put before links."""
     source = find(key)
-    bound = {**period.sql, **values(source, params)}
+    given = values(source, params)
+    bound = {**stretch(period, given).sql, **{name: value for name, value in given.items() if name not in PERIOD_PARAMS}}
     rows = [tuple(cell(value) for value in row) for row in db.execute(text(source.sql), _used(source.sql, bound))]
     links: tuple[str | None, ...] = ()
     if source.page is not None:
@@ -62,6 +65,26 @@ def table(
         links=links,
         empty=source.empty,
     )
+
+
+def stretch(period: Period, given: Mapping[str, Any]) -> Period:
+    """Return the period that a source's own `days`, `windowHours` and `baselineDays` ask for: it ends where the given one ends."""
+    days, hours, baseline = (given.get(name) for name in PERIOD_PARAMS)
+    if days is not None:
+        period = periods.last(days, period.end, period.timezone)
+    if hours is not None:
+        period = periods.hours(period, hours)
+    return period if "baselineDays" not in given else periods.against(period, baseline or period.days)
+
+
+def records(db: Session, key: str, period: Period, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Run a source and return its rows by column, with the row's `id` where it leads to a page."""
+    found = table(db, key, period, params)
+    names = [column.key for column in found.columns]
+    made = [dict(zip(names, row, strict=True)) for row in found.rows]
+    for row, link in zip(made, found.links, strict=False):
+        row["id"] = link.rpartition("/")[2] if link else None
+    return made
 
 
 def _used(sql: str, bound: Mapping[str, Any]) -> dict[str, Any]:
