@@ -133,11 +133,13 @@ def mail(**more: Any) -> Iterator[MailSink]:
         def factory(self) -> SMTP:
             return SMTP(self.handler, hostname="sink.example", **more)
 
+        def _trigger_server(self) -> None:
+            self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+            super()._trigger_server()  # type: ignore[no-untyped-call]
+
     controller = OnAFreePort(sink, hostname="127.0.0.1", port=0)
-    controller._trigger_server = lambda: None  # type: ignore[method-assign]  # it connects to port 0 to see whether it is there
     controller.start()
-    assert controller.server is not None
-    sink.url = f"smtp://127.0.0.1:{controller.server.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]
+    sink.url = f"smtp://127.0.0.1:{controller.port}"
     try:
         yield sink
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -69,3 +70,8 @@ def bounded(value: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(bounded)]
+
+
+def dump(value: object) -> bytes:
+    """Return JSON as it goes over the wire: no spaces, letters as they are."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from everfix.delivery import mail, webhook
+from everfix.delivery import apprise_, mail, pagerduty, slack, teams, webhook
 from everfix.delivery.envelope import Channel
 from everfix.errors import Malformed
 
-CHANNELS: Mapping[str, Channel] = {made.kind: made for made in (mail.CHANNEL, webhook.CHANNEL)}
+CHANNELS: Mapping[str, Channel] = {module.CHANNEL.kind: module.CHANNEL for module in (slack, teams, webhook, mail, pagerduty, apprise_)}
+DOCUMENTED = ("slack", "teams", "webhook", "ops_email")  # the kinds that the dashboards' surface knows
 
 
 def get(kind: str) -> Channel:

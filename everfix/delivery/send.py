@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 
 from everfix import audit
 from everfix.core import clock, jobs, outbound
+from everfix.core.crypto import Keys
 from everfix.core.db import Database, Json
-from everfix.delivery import addresses, channels, destinations, messages, outbox
-from everfix.delivery.envelope import Channel, Envelope, Target
+from everfix.delivery import addresses, channels, destinations, messages, outbox, slack
+from everfix.delivery.envelope import Channel, Config, Envelope, Target
 from everfix.delivery.outbox import Delivery, Status
 from everfix.errors import Outbound
 from everfix.identity import workspaces
@@ -130,19 +131,29 @@ def _envelope(db: Session, workspace: UUID, services: Any, row: Delivery) -> tup
     return channel, made
 
 
-def _way(db: Session, keys: Any, guard: outbound.Guard, row: Delivery) -> tuple[Channel, Any]:  # noqa: ANN401
+def _way(db: Session, keys: Keys, guard: outbound.Guard, row: Delivery) -> tuple[Channel, Config | None]:
     """Return the channel and its config for a row; raises _End when its destination is gone or switched off."""
-    if row.destination_id is None:
-        return next(made for made in channels.CHANNELS.values() if made.channel == row.channel), None
-    there = destinations.find(db, row.destination_id)
-    if there is None:
-        raise _End(Status.FAILED, "the destination was deleted")
-    if not there.enabled:
-        raise _End(Status.SKIPPED, f"the destination {there.name} is switched off")
     try:
+        if row.destination_id is None:
+            channel = next(made for made in channels.CHANNELS.values() if made.channel == row.channel)
+            return channel, _bot(db, keys, guard) if channel.kind == "slack" else None
+        there = destinations.find(db, row.destination_id)
+        if there is None:
+            raise _End(Status.FAILED, "the destination was deleted")
+        if not there.enabled:
+            raise _End(Status.SKIPPED, f"the destination {there.name} is switched off")
         return there.channel, destinations.config(db, keys, guard, there)
-    except Outbound as problem:
+    except Outbound as problem:  # a config that cannot be opened, or is no longer sound
         raise _End(Status.FAILED, problem.message) from problem
+
+
+def _bot(db: Session, keys: Keys, guard: outbound.Guard) -> slack.SlackConfig | None:
+    """Return the first Slack destination with a bot token: it posts to channels that a schedule names by their id."""
+    for there in destinations.listed(db, kind="slack", enabled=True):
+        config = destinations.config(db, keys, guard, there)
+        if isinstance(config, slack.SlackConfig) and config.botToken is not None:
+            return config
+    return None
 
 
 def _sent(db: Session, delivery_id: UUID, receipt: Json) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 from typing import Annotated, Any, ClassVar
 
 import httpx
@@ -20,6 +19,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from everfix.core import clock, ids, outbound
 from everfix.core.db import Json
+from everfix.core.fields import dump
 from everfix.core.outbound import Guard
 from everfix.delivery import files
 from everfix.delivery.envelope import Channel, Config, Envelope
@@ -71,7 +71,7 @@ class WebhookConfig(Config):
 def send(envelope: Envelope) -> Json:
     """POST the message; a 2xx answer is the receipt."""
     config: WebhookConfig = envelope.config
-    body = json.dumps(payload(envelope), separators=(",", ":"), ensure_ascii=False).encode()
+    body = dump(payload(envelope))
     headers = {**config.headers, **signed(config.secret, body), "Idempotency-Key": envelope.key, "Content-Type": "application/json"}
     headers["User-Agent"] = "Everfix"
     headers["X-Everfix-Attempt"] = str(envelope.attempt)
