@@ -82,8 +82,8 @@ def test_what_is_too_large_is_linked(alice: make.Workspace, sink: sinks.Sink, mo
     first, second = json.loads(sink.got[0].body)["extraPayload"]["artifacts"]
     assert (first["filename"], first["encoding"]) == ("a.csv", "base64")
     assert (second["filename"], second["size"]) == ("b.pdf", 200)
-    workspace, file, _ = here.installation.keys.verify("download", second["url"].rpartition("/")[2])  # type: ignore[misc]
-    assert (workspace, file) == (str(here.id), str(here.id))
+    named: Any = here.installation.keys.verify("download", second["url"].rpartition("/")[2])
+    assert named[:2] == [str(here.id), str(here.id)]
 
 
 def test_a_changed_or_missing_file_stops_the_delivery(alice: make.Workspace, sink: sinks.Sink) -> None:
@@ -124,12 +124,10 @@ class FakeSlack:
     """Slack's API as far as it is used, with the answers Slack gives."""
 
     def __init__(self, sink: sinks.Sink) -> None:
-        self.sink, self.calls, self.refuse, self.uploads = (
-            sink,
-            [],
-            dict[str, tuple[int, dict[str, Any], dict[str, str]]](),
-            dict[str, bytes](),
-        )
+        self.sink = sink
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.refuse: dict[str, tuple[int, dict[str, Any], dict[str, str]]] = {}
+        self.uploads: dict[str, bytes] = {}
         sink.answer = self.answer
 
     def answer(self, got: sinks.Got) -> sinks.Answer:

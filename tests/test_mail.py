@@ -97,8 +97,8 @@ def test_4xx_passes_and_5xx_is_final(alice: make.Workspace, sink: sinks.MailSink
 
 
 def test_greylisting_is_outlived_with_the_same_message_id(alice: make.Workspace, sink: sinks.MailSink) -> None:
-    seen: list[int] = []
-    sink.refuse = lambda step, _text: (seen.append(1), "450 later" if len(seen) < 3 else None)[1] if step == "data" else None
+    answers = ["450 4.2.0 greylisted"] * 2
+    sink.refuse = lambda step, _text: answers.pop() if step == "data" and answers else None
     (row,) = deliver(delivering.reaching(alice, smtp=sink.url))
     assert (row.status, row.attempts, len(sink.mails)) == ("sent", 3, 1)
     assert sink.mails[0]["Message-ID"] == f"<{row.key}@everfix.example>"
