@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 import typer.main
 from fastapi import FastAPI
+from pydantic import AliasChoices
 
 from everfix import documents
 from everfix.api import v1
@@ -47,7 +48,9 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f"`{field.default}`"
-        rows.append((f"`EVERFIX_{name.upper()}`", default, field.description or ""))
+        alias = field.validation_alias
+        spelled = alias.choices[0] if isinstance(alias, AliasChoices) else f"EVERFIX_{name.upper()}"
+        rows.append((f"`{spelled}`", default, field.description or ""))
     about = "From the environment, `.env`, or a file named by `NAME_FILE` (for secrets)."
     return _page("Settings", about, _table(("name", "default", "what"), rows))
 

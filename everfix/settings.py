@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 from pydantic_settings.sources import EnvSettingsSource
@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     )
     job_attempts: int = Field(
         default=5, ge=1, le=50, description="How often a failing job is tried before it is put among the dead letters."
+    )
+    cron_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("CRON_TOKEN", "EVERFIX_CRON_TOKEN"),
+        description="What an outside scheduler sends in the header x-cron-token to POST /api/cron/tick; without it that call answers 503.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log line written.")
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the amounts of money in the first workspace.")

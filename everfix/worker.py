@@ -26,12 +26,13 @@ from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.models import Job as Ticket
 from pgqueuer.ports.driver import NotifyCallback
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
 
 from everfix.core import jobs
 from everfix.delivery import send
 from everfix.failures import loop
 from everfix.installation import Installation
-from everfix.reports import runs
+from everfix.reports import execution, ticks
 
 log = structlog.get_logger()
 
@@ -39,9 +40,10 @@ TASKS: Mapping[str, jobs.Task] = {
     "delivery.send": jobs.Task(send.execute, failed=send.gave_up),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.refresh": jobs.Task(loop.task_refresh),
-    "reports.run": jobs.Task(runs.execute),
+    "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
+TICK_EVERY = 5.0  # seconds between two looks at the clock
 
 
 class _Driver(PsycopgDriver):
@@ -121,14 +123,18 @@ async def _stop(queue: PgQueuer, stop: asyncio.Event) -> None:
 
 
 async def _clock(installation: Installation, stop: asyncio.Event) -> None:
-    """Once an hour, queue the refresh of each workspace that has not had one."""
+    """Every few seconds fire the schedules that are due; now and then queue the refresh of each workspace that has not had one."""
+    looks = 0
     while not stop.is_set():
         try:
-            await asyncio.to_thread(tick, installation)
-        except psycopg.OperationalError as problem:
-            log.warning("the clock could not reach the database", error=str(problem))
+            await asyncio.to_thread(ticks.tick, installation.database)
+            if looks % int(REFRESH_EVERY / 12 / TICK_EVERY) == 0:
+                await asyncio.to_thread(tick, installation)
+        except OperationalError as problem:
+            log.warning("the clock could not reach the database", error=str(problem.orig))
+        looks += 1
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), REFRESH_EVERY / 12)
+            await asyncio.wait_for(stop.wait(), TICK_EVERY)
 
 
 def tick(installation: Installation) -> int:

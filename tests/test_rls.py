@@ -22,10 +22,18 @@ from everfix.failures import recommendations
 from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
 from everfix.migrations import tables
+from everfix.reports import schedules
 from tests import delivering, make, make_ml
 
 WITHOUT = {"alembic_version", "pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}  # no workspace's data
 CONDITION = "workspace_id = ( SELECT (NULLIF(current_setting('everfix.workspace_id'::text, true), ''::text))::uuid AS \"nullif\")"
+
+# The look-ups that cross workspaces, with what each returns.
+ACROSS = {
+    "everfix_due_schedules": "TABLE(workspace_id uuid, schedule_id uuid)",
+    "everfix_find_token": "TABLE(workspace_id uuid)",
+    "everfix_workspaces": "TABLE(workspace_id uuid)",
+}
 
 
 def _tables() -> list[str]:
@@ -77,7 +85,10 @@ def test_every_workspace_table_has_its_policy_and_default(catalogue: psycopg.Con
 
 def test_no_other_policy_lets_the_application_see_more(catalogue: psycopg.Connection[Any]) -> None:
     """Policies add up with OR: any further one may only be the owner's."""
-    rows = list(catalogue.execute("SELECT policyname, roles FROM pg_policies WHERE schemaname = 'public' AND policyname <> 'workspace'"))
+    query = "SELECT policyname, roles, permissive, cmd FROM pg_policies WHERE schemaname = 'public' AND policyname <> 'workspace'"
+    every = list(catalogue.execute(query))
+    assert {(row[0], row[3]) for row in every if row[2] == "RESTRICTIVE"} == {("narrow", "SELECT")}, "these can only hide rows"
+    rows = [row[:2] for row in every if row[2] == "PERMISSIVE"]
     assert {name for name, _ in rows} == {"owner"}
     assert all(roles == ["postgres"] for _, roles in rows)
 
@@ -104,8 +115,7 @@ def test_the_only_ways_across_are_the_named_functions(catalogue: psycopg.Connect
         " WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1"
     )
     for name, result, config, mine, everybody in rows:
-        assert name in {"everfix_find_token", "everfix_workspaces"}
-        assert result == "TABLE(workspace_id uuid)", "they return ids only"
+        assert result == ACROSS[name], "they return ids only"
         assert config == ["search_path=public"], "a SECURITY DEFINER function must not follow the caller's search path"
         assert mine
         assert not everybody
@@ -131,6 +141,7 @@ def _fill(workspace: make.Workspace) -> None:
     with workspace.db() as db:
         found = db.execute(select(Recommendation.id)).scalars().one()
         recommendations.move(db, found, "implemented", by=workspace.principal)
+        schedules.create(db, workspace.principal, report_type="issue_digest", name="Daily", cron="0 9 * * *")
     make_ml.everything(workspace)
     delivering.everything(workspace)
 

@@ -46,7 +46,7 @@ def test_a_run_keeps_its_inputs(alice: make.Workspace) -> None:
         job_id,
         "Mine",
         "blank",
-        ["issue_kpis"],
+        [{"id": "issue_kpis", "section": "issue_kpis"}],
         "7d",
         ["pdf", "csv"],
     )
@@ -64,11 +64,11 @@ def test_a_document_is_kept_and_never_computed_again(alice: make.Workspace, monk
     def forbidden(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(build, "document", forbidden)
+    monkeypatch.setattr(build, "figures", forbidden)
     with alice.db() as db:
         db.execute(text("DELETE FROM files"))
         db.execute(text("UPDATE jobs SET status = 'queued'"))
-        db.execute(text("UPDATE report_runs SET formats = '{json,csv,markdown}'"))
+        db.execute(text("UPDATE report_runs SET status = 'running', formats = '{json,csv,markdown}'"))
     alice.work()
     assert run(alice, run_id).document == before
     assert [file.format for file in files(alice, run_id)] == ["csv", "json", "markdown"]

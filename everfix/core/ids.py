@@ -48,6 +48,7 @@ class Prefix(StrEnum):
     RECOMMENDATION = "rec"
     REPORT = "rep"
     RUN = "run"
+    SCHEDULE = "sch"
     SERVICE_ACCOUNT = "sa"
     STEP = "stp"
     SYNTHGEN_RUN = "syn"

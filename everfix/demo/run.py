@@ -24,7 +24,7 @@ from everfix.identity.organisations import Organisation
 from everfix.identity.workspaces import Workspace
 from everfix.ingest import files
 from everfix.installation import Installation
-from everfix.reports import runs
+from everfix.reports import execution, runs
 
 SEED = 2026
 SIMULATED, YOURS = "demo", "your-failures"
@@ -166,7 +166,7 @@ def _run(
     with made.database.transaction(here) as db:
         run_id, job_id = runs.request(db, principals.system(here), template=template, window=window, formats=formats, as_of=as_of)
     running = jobs.Running(made.database, here, job_id, {"run": str(run_id)}, made, told)
-    jobs.work(jobs.Task(runs.execute), running, attempts=1)
+    jobs.work(jobs.Task(execution.execute, failed=execution.failed), running, attempts=1)
     with made.database.transaction(here) as db:
         job = jobs.get(db, job_id)
         if job.status != jobs.Status.SUCCEEDED:

@@ -21,6 +21,7 @@ class Period:
     previous_end: datetime
     days: int
     timezone: str
+    label: str = ""
 
     @property
     def sql(self) -> dict[str, object]:
@@ -46,7 +47,7 @@ class Period:
             end=self._day(self.end),
             previous_start=self._day(self.previous_start),
             previous_end=self._day(self.previous_end),
-            label=f"Last {self.days} days" if self.days != 1 else "Today",
+            label=self.label or (f"Last {self.days} days" if self.days != 1 else "Today"),
             timezone=self.timezone,
         )
 
@@ -81,6 +82,22 @@ def against(period: Period, days: int) -> Period:
     zone = ZoneInfo(period.timezone)
     first = period.start.astimezone(zone).replace(tzinfo=None) - timedelta(days=days)
     return dataclasses.replace(period, previous_start=_instant(first, zone), previous_end=period.start)
+
+
+def between(first: date, last: date, timezone: str) -> Period:
+    """Return the calendar days from `first` to `last`, both included; it ends with the last microsecond of the last."""
+    zone, days, moment = ZoneInfo(timezone), (last - first).days + 1, timedelta(microseconds=1)
+    starts = [_instant(datetime.combine(day, time()), zone) for day in (first - timedelta(days=days), first, last + timedelta(days=1))]
+    label = f"{first.day} {first:%b %Y}" + ("" if days == 1 else f" to {last.day} {last:%b %Y}")
+    return Period(
+        start=starts[1],
+        end=starts[2] - moment,
+        previous_start=starts[0],
+        previous_end=starts[1] - moment,
+        days=days,
+        timezone=timezone,
+        label=label,
+    )
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:

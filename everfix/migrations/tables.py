@@ -11,11 +11,12 @@ from everfix.identity import members, organisations, tokens, users, workspaces
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
 from everfix.ml import tables as ml_tables
-from everfix.reports import runs
+from everfix.reports import definitions, runs, schedules
 
 MODULES = (
     audit,
     changes,
+    definitions,
     datasets,
     deployments,
     destinations,
@@ -37,6 +38,7 @@ MODULES = (
     projects,
     recommendations,
     runs,
+    schedules,
     synthgen,
     tokens,
     users,

@@ -8,10 +8,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from everfix.core.db import Json
 from everfix.documents.model import Block, Chart, Figure, Figures, Table, Unit
+from everfix.errors import Invalid
 from everfix.identity.workspaces import Workspace
 from everfix.metrics import query
 from everfix.metrics.periods import Period
+from everfix.reports import differences
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,10 +25,25 @@ class Context:
     period: Period
     here: Workspace
     url: str
+    params: Json = dataclasses.field(default_factory=dict)  # what the report asks of this section's sources
+    used: set[str] = dataclasses.field(default_factory=set)
 
     def table(self, key: str, *, title: str | None = None, **params: Any) -> Table:  # noqa: ANN401 - a source's parameters
-        """Run a source for this period."""
-        return query.table(self.db, key, self.period, params, url=self.url, title=title)
+        """Run a source for this period; what the report asks wins over what the section says."""
+        known = {param.key for param in query.find(key).params}
+        asked = {name: value for name, value in self.params.items() if name in known}
+        self.used.update(asked)
+        return query.table(self.db, key, self.period, {**params, **asked}, url=self.url, title=title)
+
+    def require_used(self) -> None:
+        """Raise Invalid for a parameter that no source of the section has."""
+        unknown = sorted(set(self.params) - self.used)
+        if unknown:
+            raise Invalid(f"this section has no parameter {unknown[0][:60]!r}")
+
+    def titled(self, key: str) -> str:
+        """Return a source's own title."""
+        return query.find(key).title
 
     def row(self, key: str) -> dict[str, Any]:
         """Return the one row of a source of figures."""
@@ -248,4 +266,5 @@ SECTIONS: dict[str, Section] = {
     "recommendation_kpis": Section("Fixes at a glance", _fix_kpis),
     "recommendation_status": Section("Where they stand", _tables("recommendation_status")),
     "recommendation_list": Section("Recommendations", _tables("recommendation_list", limit=200)),
+    differences.SECTION: Section(differences.TITLE, lambda _: differences.blocks(None)),
 }

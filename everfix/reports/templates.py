@@ -6,12 +6,11 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from everfix.core.db import Json
 from everfix.errors import Invalid
 from everfix.reports.sections import SECTIONS
 
-WINDOWS = {"7d": 7, "30d": 30, "90d": 90}
-CUSTOM = re.compile(r"^([1-9][0-9]{0,2})d$")
-LONGEST = 366
+ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,24 +71,34 @@ def get(key: str) -> Template:
     return found
 
 
-def sections_of(template: Template, chosen: Sequence[str] | None) -> list[str]:
-    """Return the sections to build: those chosen, else the template's; raises Invalid for unknown, repeated or no sections."""
-    wanted = list(chosen or template.sections)
-    unknown = [key for key in wanted if key not in SECTIONS]
-    if unknown:
-        raise Invalid(f"there is no section {unknown[0]!r}", details={"sections": f"any of {', '.join(SECTIONS)}"})
-    if len(set(wanted)) != len(wanted):
-        raise Invalid("a section is named twice", details={"sections": "each at most once"})
+def sections_of(template: Template, chosen: Sequence[str | Json] | None) -> list[Json]:
+    """Return the parts to build: those chosen, else the template's.
+
+    A part is `{"id", "section", "title"?, "params"?}` for a section of ours (its key alone is enough), or
+    `{"id", "source", "title"?, "params"?}` for the rows of a source. Raises Invalid for unknown, repeated or no sections.
+    """
+    wanted = [_part(place, item) for place, item in enumerate(chosen or template.sections, 1)]
     if not wanted:
         raise Invalid("a blank report needs sections", details={"sections": f"at least one of {', '.join(SECTIONS)}"})
+    seen = [part["id"] for part in wanted]
+    if len(set(seen)) != len(seen):
+        raise Invalid("a section is named twice", details={"sections": "each id at most once"})
     return wanted
 
 
-def days(window: str) -> int:
-    """Return the window's length in days: 7d, 30d, 90d or any other `<n>d` up to a year, in either case; raises Invalid."""
-    found = CUSTOM.match(window.strip().lower())
-    if found is None or int(found[1]) > LONGEST:
+def _part(place: int, item: str | Json) -> Json:
+    given = {"section": item} if isinstance(item, str) else dict(item)
+    unknown = sorted(set(given) - {"id", "section", "source", "title", "params"})
+    if unknown or ("section" in given) == ("source" in given):
         raise Invalid(
-            f"{window[:40]!r} is no window", details={"window": f"one of {', '.join(WINDOWS)}, or any number of days up to {LONGEST}d"}
+            f"section {place} must name a section or a source",
+            details={"sections": "a key, or {section, title, params}, or {id, source, title, params}"},
         )
-    return int(found[1])
+    if "section" in given and given["section"] not in SECTIONS:
+        raise Invalid(f"there is no section {str(given['section'])[:60]!r}", details={"sections": f"any of {', '.join(SECTIONS)}"})
+    part = {"id": given.get("id") or given.get("section") or f"s{place}", **{key: value for key, value in given.items() if key != "id"}}
+    if not isinstance(part["id"], str) or not ID.fullmatch(part["id"]):
+        raise Invalid(f"section id {str(part['id'])[:60]!r} is not allowed", details={"sections": "ids of a-z, 0-9 and _, a letter first"})
+    if not isinstance(part.get("params", {}), dict) or not isinstance(part.get("title") or "", str):
+        raise Invalid(f"section {part['id']}: params must be an object, title text", details={"sections": "{section, title, params}"})
+    return part

@@ -16,12 +16,12 @@ from everfix.documents import cells
 from everfix.documents.model import Chart, Document, Figures, Table
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
-from everfix.reports import build, templates
+from everfix.reports import build, templates, windows
 from everfix.web import reports, session, shell, shown
 
 router = APIRouter(include_in_schema=False)
 TEMPLATE = "executive_summary"
-RANGES = tuple(templates.WINDOWS)
+RANGES = tuple(windows.USUAL)
 QUIET = timedelta(days=90)  # when nothing has failed for so long, the page shows the days up to the last failure, and says so
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ def dashboard(
     until: Annotated[str, Query(max_length=10)] = "",
 ) -> Response:
     """The executive dashboard of a window that ends now, or with the day `until`."""
-    templates.days(window)
+    windows.days(window)
     newest = visit.db.execute(select(func.max(Issue.occurred_at))).scalar_one()
     if newest is None:
         return shell.page(visit, "dashboard/empty.html", url=str(visit.request.app.state.installation.url))

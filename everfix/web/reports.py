@@ -18,7 +18,7 @@ from everfix.core.jobs import Job
 from everfix.documents.model import Unit
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Scope
-from everfix.reports import runs, templates
+from everfix.reports import runs, templates, windows
 from everfix.web import session, shell, shown
 from everfix.web.session import Visit
 
@@ -51,7 +51,7 @@ def listed(visit: session.sees(Scope.REPORTS_READ), before: Annotated[str, Query
         older=older,
         first=start is None,
         templates=[item for item in templates.TEMPLATES.values() if item.sections],
-        windows=tuple(templates.WINDOWS),
+        windows=tuple(windows.USUAL),
         formats=formats(),
     )
 
@@ -169,7 +169,7 @@ def _one(reader: shown.Reader, job: Job, run: runs.Run, files: list[runs.File]) 
     return Shown(
         id=ids.show(ids.Prefix.JOB, job.id),
         name=run.name,
-        window=f"Last {templates.days(run.window)} days",
+        window=windows.title(run.window),
         status=job.status,
         active=job.status not in jobs.FINAL,
         percent=round(100 * job.progress),

@@ -22,7 +22,7 @@ from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Principal, Scope
-from everfix.reports import runs, templates
+from everfix.reports import runs, templates, windows
 from everfix.reports.sections import SECTIONS
 from everfix.settings import Settings
 
@@ -117,7 +117,7 @@ def listed_templates(who: Reader) -> pages.PageOf[TemplateOut]:
             description=item.description,
             sections=[SectionOut(key=key, title=SECTIONS[key].title) for key in (item.sections or SECTIONS)],
             default_window=item.window,
-            windows=list(templates.WINDOWS),
+            windows=list(windows.USUAL),
             formats=list(documents.RENDERERS),
         )
         for item in templates.TEMPLATES.values()
