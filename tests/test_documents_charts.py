@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from everfix.documents import axes, charts, fonts, matrix, palette
 from everfix.documents.model import Cell, Chart, Column, Table, Unit
 from tests import document_samples as samples
+from tests import ml_samples
 
 SAMPLES = (
     samples.trend,
@@ -23,6 +24,7 @@ SAMPLES = (
     samples.segments,
     samples.scatter,
     samples.matrix,
+    *ml_samples.ALL,
 )
 
 
@@ -168,3 +170,53 @@ def test_a_legend_stands_on_one_line_where_its_names_fit() -> None:
 def test_a_shortened_text_is_within_its_room(text: str, most: float) -> None:
     shown = fonts.within(text, most)
     assert shown == text or (fonts.ems(shown) <= most and shown.endswith("…"))
+
+
+def test_a_curve_rings_its_operating_point_and_says_it() -> None:
+    drawn = charts.svg(ml_samples.roc(), width=400, height=290)
+    assert "threshold 0.5" in words(drawn)
+    assert "stroke-dasharray" in drawn  # the diagonal
+
+
+def test_lines_differ_in_grey_print_too() -> None:
+    layers = charts.spec(ml_samples.learning())["layer"]
+    dashes = next(layer["encoding"]["strokeDash"]["scale"]["range"] for layer in layers if "strokeDash" in layer.get("encoding", {}))
+    assert len({tuple(dash) for dash in dashes}) == len(dashes) == 2
+    assert "best at 40" in words(charts.svg(ml_samples.learning()))
+
+
+def test_a_confusion_matrix_says_counts_and_rates() -> None:
+    drawn = words(charts.svg(ml_samples.confusion(), width=400))
+    found = ml_samples.binary()
+    assert {f"{found.tp}", f"{found.fn}", f"{found.fp}", f"{found.tn}"} <= set(drawn)
+    assert any(text.endswith("%") for text in drawn)
+
+
+def test_differences_print_their_sign() -> None:
+    drawn = words(charts.svg(ml_samples.correlation(), width=400))
+    assert any(text.startswith("+") for text in drawn)
+    assert any(text.startswith("−") for text in drawn)
+
+
+def test_small_multiples_name_each_panel_and_grow_with_their_rows() -> None:
+    made = ml_samples.multiples()
+    drawn = words(charts.svg(made, width=400))
+    for name in set(made.table.column("feature")):
+        assert any(str(name)[:6] in text for text in drawn), name
+    assert charts.tall(made, 400) > charts.tall(made, 900)
+
+
+def test_many_classes_are_shaded_not_printed() -> None:
+    rows = tuple((f"c{a}", f"c{b}", 1.0 if a == b else 0.0, 5) for a in range(20) for b in range(20))
+    table = ml_samples.confusion().table.model_copy(update={"rows": rows})
+    assert "5" not in words(charts.svg(ml_samples.confusion().model_copy(update={"table": table}), width=400))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.995340, "0.9953"), (0.0012346, "0.001235"), (1234.4, "1,234"), (12.3456, "12.35"), (0, "0"), (-0.5, "-0.5"), (1e-12, "0")],
+)
+def test_measures_keep_four_digits(value: float, text: str) -> None:
+    from everfix.documents import format as shown
+
+    assert shown.show(value, Unit.MEASURE) == text

@@ -12,13 +12,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from everfix.documents import axes, fonts, forms, palette
+from everfix.documents import axes, evaluation, fonts, forms, palette
 from everfix.documents import format as words
 from everfix.documents.model import Cell, Chart
 from everfix.documents.palette import Palette, Theme
 
 Json = dict[str, Any]
-FORMS = forms.FORMS
+FORMS = forms.FORMS | evaluation.FORMS
+GROWN = frozenset({"bar", "signed", "heatmap", "multiples", "confusion", "diverging"})  # whose height is that of their rows
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VERSION = "6.4"  # of Vega-Lite, bundled with vl-convert-python
 BAR, SLIM, BARS_FRAME = 22, 16, 14  # pixels: a bar with its gap, one of several under one name; what stands around the bars
@@ -47,7 +48,7 @@ def spec(
     return {
         "$schema": SCHEMA,
         "width": width,
-        "height": height or tall(chart),
+        "height": height or tall(chart, room),
         "autosize": {"type": "fit", "contains": "padding"},
         "padding": {"left": 2, "right": 6, "top": 4, "bottom": 2},
         "background": "transparent",
@@ -96,9 +97,12 @@ def _every_font() -> None:
         _drawer().register_font_directory(str(folder))
 
 
-def tall(chart: Chart) -> int:
-    """Return the natural height of a chart in pixels; bars grow with their number."""
-    if chart.form == "bar":
+def tall(chart: Chart, width: float = CONTAINER) -> int:
+    """Return the natural height of a chart in pixels; bars grow with their number, small multiples with their rows."""
+    own = evaluation.tall(chart, width)
+    if own is not None:
+        return own
+    if chart.form in ("bar", "signed"):
         rows = len(chart.table.rows) if chart.series is None else len(set(chart.table.column(chart.x)))
         each = BAR if len(chart.y) == 1 else SLIM * len(chart.y) + 6
         return BARS_FRAME + each * max(2, min(rows, forms.MAX_BARS)) + (24 if forms.many(chart) else 0) + (24 if chart.series else 0)

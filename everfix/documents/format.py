@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -42,8 +43,18 @@ def _number(number: float, unit: Unit, currency: str) -> str:  # noqa: PLR0911 -
             return f"{text} day" if text == "1" else f"{text} days"
         case Unit.COUNT | Unit.SCORE:
             return f"{round(number):,}"
+        case Unit.MEASURE:
+            return measure(number)
         case _:
             return _trim(number, 2)
+
+
+def measure(number: float) -> str:
+    """Return a number with four digits that count: 0.99534 → "0.9953", 0.0012345 → "0.001235", 1234.5 → "1,234" (never 1e-05)."""
+    if number == 0 or abs(number) < 1e-9:
+        return "0"
+    digits = 3 - math.floor(math.log10(abs(number)))
+    return _trim(number, min(12, max(0, digits)))
 
 
 def _trim(number: float, digits: int) -> str:

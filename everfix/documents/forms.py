@@ -18,6 +18,7 @@ Records = list[dict[str, Cell]]
 DOTS = 16  # up to this many points a line also shows each of them
 NAMED = 14  # up to this many bars or points carry their value or name
 MAX_BARS = 40
+FEW = 60  # points up to which each is drawn large
 TICKS = 4  # about as many lines an axis has
 LABEL = 11.0  # pixels: the size of what stands at an axis
 NAMES = 0.38  # of a bar chart's width that the names of its bars may take
@@ -30,7 +31,8 @@ def many(chart: Chart) -> bool:
     return len(chart.y) > 1 or chart.series is not None
 
 
-def _quantity(chart: Chart, scaled: axes.Scale, *, field: str = "y", grid: bool = True, zero: bool = True, title: bool = False) -> Json:
+def quantity(chart: Chart, scaled: axes.Scale, *, field: str = "y", grid: bool = True, zero: bool = True, title: bool = False) -> Json:
+    """Return the encoding of the chart's quantity."""
     axis: Json = {"labelExpr": scaled.label(), "tickCount": TICKS, "grid": grid, "title": None}
     if title:
         axis["title"] = words.printable(axes.column(chart, chart.y[0]).title)
@@ -57,7 +59,8 @@ def _across(chart: Chart, records: Records) -> Json:
     return {"field": "x", "type": "ordinal", "sort": None, "axis": {"title": None, "labelAngle": 0, "labelOverlap": True}}
 
 
-def _colour(chart: Chart, records: Records, colours: Palette) -> Json:
+def coloured(chart: Chart, records: Records, colours: Palette) -> Json:
+    """Return the encoding of colour: the accent, or one for each series."""
     if not many(chart):
         return {"value": colours.accent}
     names = list(dict.fromkeys(str(record["s"]) for record in records))
@@ -67,7 +70,8 @@ def _colour(chart: Chart, records: Records, colours: Palette) -> Json:
     return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {}}
 
 
-def _tooltip(chart: Chart) -> list[Json]:
+def tooltip(chart: Chart) -> list[Json]:
+    """Return what is said of a point under the pointer."""
     across = {"field": "xs", "type": "nominal", "title": _quoted(axes.column(chart, chart.x).title)}
     value = {"field": "ys", "type": "nominal", "title": _quoted(axes.column(chart, chart.y[0]).title)}
     if not many(chart):
@@ -80,7 +84,7 @@ def _quoted(title: str) -> str:
     return words.short(" ".join(words.printable(title).replace('"', "”").replace("\\", "/").split()), 80)
 
 
-def _threshold(chart: Chart, scaled: axes.Scale, colours: Palette) -> list[Json]:
+def threshold(chart: Chart, scaled: axes.Scale, colours: Palette) -> list[Json]:
     """The dashed line that must not be crossed, with its name above its left end."""
     if chart.threshold is None:
         return []
@@ -122,8 +126,8 @@ def _breach(chart: Chart, records: Records, x: Json, y: Json, colours: Palette) 
 
 
 def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, _width: float) -> Json:
-    x, y = _across(chart, records), _quantity(chart, scaled, zero=_from_zero(records))
-    colour = _colour(chart, records, colours)
+    x, y = _across(chart, records), quantity(chart, scaled, zero=_from_zero(records))
+    colour = coloured(chart, records, colours)
     _edges(records)
     layers: list[Json] = []
     if chart.lower and chart.upper:
@@ -146,10 +150,10 @@ def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, 
     layers.append(
         {
             "mark": {"type": "point", "filled": True, "size": dots or 60, "opacity": 1 if dots else 0},
-            "encoding": {**encoding, "tooltip": _tooltip(chart)},
+            "encoding": {**encoding, "tooltip": tooltip(chart)},
         }
     )
-    return {"layer": layers + _threshold(chart, scaled, colours) + _breach(chart, records, x, y, colours)}
+    return {"layer": layers + threshold(chart, scaled, colours) + _breach(chart, records, x, y, colours)}
 
 
 def _edges(records: Records) -> None:
@@ -176,13 +180,13 @@ def _projected(records: Records, x: Json, colours: Palette) -> list[Json]:
 
 
 def _area(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, _width: float) -> Json:
-    x, y = _across(chart, records), _quantity(chart, scaled)
-    colour = _colour(chart, records, colours)
-    encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": colour, "tooltip": _tooltip(chart)}
+    x, y = _across(chart, records), quantity(chart, scaled)
+    colour = coloured(chart, records, colours)
+    encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": colour, "tooltip": tooltip(chart)}
     mark: Json = {"type": "area", "opacity": 0.8 if many(chart) else 0.18}
     if not many(chart):
         mark["line"] = {"color": colours.accent, "strokeWidth": 2.2, "opacity": 1}
-    return {"layer": [{"mark": mark, "encoding": encoding}, *_threshold(chart, scaled, colours)]}
+    return {"layer": [{"mark": mark, "encoding": encoding}, *threshold(chart, scaled, colours)]}
 
 
 def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, width: float) -> Json:
@@ -192,7 +196,7 @@ def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, w
     axis: Json = {"title": None, "labelColor": colours.ink, "labelLimit": 0, "domain": False}
     y: Json = {"field": "x", "type": "ordinal", "sort": None, "axis": axis, "scale": {"paddingInner": 0.3, "paddingOuter": 0.15}}
     stacked = chart.series is not None
-    x = _quantity(chart, scaled, grid=stacked)
+    x = quantity(chart, scaled, grid=stacked)
     x["stack"] = "zero" if stacked else None
     if not stacked:  # the value stands at the end of its bar: no axis is needed, but room for the words is
         x["axis"] = None
@@ -201,7 +205,7 @@ def _bar(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, w
         room = values / max(1.0, width - names - 2 * values) * ((high - low) or 1.0)
         x["scale"] = {"domain": [low - room * (low < 0), high + room * (high > 0 or low == 0)], "nice": False, "zero": False}
     beside: Json = {"yOffset": {"field": "s", "type": "nominal", "sort": None}} if len(chart.y) > 1 and not stacked else {}
-    encoding = {"y": y, "x": x, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart), **beside}
+    encoding = {"y": y, "x": x, "color": coloured(chart, records, colours), "tooltip": tooltip(chart), **beside}
     layers: list[Json] = [{"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": encoding}]
     if not stacked:
         named = {"y": y, "x": x, "text": {"field": "ys"}, **beside}
@@ -232,14 +236,14 @@ def _column(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette
         axis["labelExpr"] = "utcFormat(toDate(datum.value + 'Z'), '%-d %b')"
     x = {"field": "x", "type": "ordinal", "sort": None, "axis": axis, "scale": {"paddingInner": 0.28, "paddingOuter": 0.1}}
     named = not many(chart) and len(names) <= NAMED and chart.threshold is None
-    y = _quantity(chart, scaled, grid=not named)
+    y = quantity(chart, scaled, grid=not named)
     if named:
         y["axis"] = None
-    encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
+    encoding = {"x": x, "y": {**y, "stack": "zero"}, "color": coloured(chart, records, colours), "tooltip": tooltip(chart)}
     layers: list[Json] = [{"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": encoding}]
     if named:
         layers.append({"mark": {"type": "text", "dy": -7, "color": colours.ink}, "encoding": {"x": x, "y": y, "text": {"field": "ys"}}})
-    return {"layer": layers + _threshold(chart, scaled, colours)}
+    return {"layer": layers + threshold(chart, scaled, colours)}
 
 
 def _heatmap(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, width: float) -> Json:
@@ -273,18 +277,18 @@ def _heatmap(chart: Chart, records: Records, scaled: axes.Scale, colours: Palett
         {"mark": empty, "encoding": where},
         {
             "mark": filled,
-            "encoding": {**where, "fillOpacity": shade, "tooltip": _tooltip(chart)},
+            "encoding": {**where, "fillOpacity": shade, "tooltip": tooltip(chart)},
             "transform": [{"filter": "datum.y !== null"}],
         },
     ]
     if printed:
-        strong = json.dumps(_turning(colours) * top)
+        strong = json.dumps(turning(colours) * top)
         colour = {"condition": {"test": f"datum.y > {strong}", "value": colours.paper}, "value": colours.ink}
         layers.append({"mark": {"type": "text", "fontSize": 10.5}, "encoding": {**where, "text": {"field": "ys"}, "color": colour}})
     return {"layer": layers}
 
 
-def _turning(colours: Palette) -> float:
+def turning(colours: Palette) -> float:
     """Return the share (0–1) of the ramp from which words read better in the paper's colour than in ink."""
     shares = [step / 20 for step in range(21)]
     fills = [palette.mix(colours.paper, colours.accent, 0.06 + 0.94 * share) for share in shares]
@@ -315,18 +319,30 @@ def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palett
             record["x"] = widths.of(record["x"])
         x = {"field": "x", "type": "quantitative", "scale": {"zero": False, "nice": True, "padding": 12}}
         x["axis"] = {"labelExpr": widths.label(), "tickCount": 5, "grid": True, "title": words.printable(across.title)}
-    y = _quantity(chart, scaled, zero=False, title=True)
+    y = quantity(chart, scaled, zero=False, title=True)
     y["scale"]["padding"] = 12
     label = next((column.key for column in chart.table.columns if column.unit is Unit.TEXT and column.key != chart.series), None)
     if label is not None:
         for record, name in zip(records, chart.table.column(label), strict=False):
             record["name"] = words.short(words.printable(str(name)), 26)
-    encoding = {"x": x, "y": y, "color": _colour(chart, records, colours), "tooltip": _tooltip(chart)}
-    layers: list[Json] = [{"mark": {"type": "point", "filled": True, "size": 75, "opacity": 0.75}, "encoding": encoding}]
+    encoding = {"x": x, "y": y, "color": coloured(chart, records, colours), "tooltip": tooltip(chart)}
+    dot = {"size": 75, "opacity": 0.75} if len(records) <= FEW else {"size": 22, "opacity": 0.45}
+    layers: list[Json] = [{"mark": {"type": "point", "filled": True, **dot}, "encoding": encoding}]
+    if chart.diagonal:
+        layers.insert(0, _diagonal(records, x, y, colours))
     if label is not None and len(records) <= NAMED:
         named = {"x": x, "y": y, "text": {"field": "name"}}
         layers.append({"mark": {"type": "text", **_inward(records), "fontSize": 10, "color": colours.muted}, "encoding": named})
-    return {"layer": layers + _threshold(chart, scaled, colours)}
+    return {"layer": layers + threshold(chart, scaled, colours)}
+
+
+def _diagonal(records: Records, x: Json, y: Json, colours: Palette) -> Json:
+    """Draw where both are equal, as far as both go."""
+    known = [(float(r["x"]), float(r["y"])) for r in records if isinstance(r["x"], int | float) and isinstance(r["y"], int | float)]
+    low = max((min(side) for side in zip(*known, strict=True)), default=0.0)
+    high = min((max(side) for side in zip(*known, strict=True)), default=0.0)
+    mark = {"type": "line", "strokeDash": [4, 4], "strokeWidth": 1.2, "color": colours.muted}
+    return {"data": {"values": [{"x": low, "y": low}, {"x": high, "y": high}]}, "mark": mark, "encoding": {"x": x, "y": y}}
 
 
 def _inward(records: Records) -> Json:

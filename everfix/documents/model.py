@@ -24,6 +24,7 @@ class Unit(StrEnum):
     TEXT = "text"
     COUNT = "count"  # whole things: 1,204
     NUMBER = "number"  # a plain real number: 3.42
+    MEASURE = "measure"  # a real number whose fourth digit matters, as of a model: 0.9953
     PERCENT = "percent"  # a share or rate as 0–1: 12.3 %
     PROBABILITY = "probability"  # 0–1, shown as whole percent: 64 %
     SCORE = "score"  # 0–100: 87
@@ -114,13 +115,28 @@ class Chart(Frozen):
 
     `form` is a key of `documents.charts.FORMS`. `x`, `y` and `series` name columns of `table`; several `y` become several
     lines, stacked areas and columns, or bars side by side. `lower` and `upper` name a band; `split` is the x
-    value where observed ends and projected begins.
+    value where observed ends and projected begins. Rows with a word in the column `marked` are ringed and labelled with it; `diagonal`
+    draws where x and y are equal.
     """
 
     kind: Literal["chart"] = "chart"
     key: Key
     title: str
-    form: Literal["line", "area", "bar", "column", "heatmap", "scatter", "matrix"]
+    form: Literal[
+        "line",
+        "area",
+        "bar",
+        "column",
+        "heatmap",
+        "scatter",
+        "matrix",
+        "confusion",
+        "curve",
+        "diverging",
+        "learning",
+        "multiples",
+        "signed",
+    ]
     table: Table
     x: Key
     y: tuple[Key, ...]
@@ -130,11 +146,13 @@ class Chart(Frozen):
     split: str | None = None
     threshold: float | None = None
     threshold_label: str = ""
+    marked: Key | None = None
+    diagonal: bool = False
     alt: str
 
     @model_validator(mode="after")
     def _names(self) -> Self:
-        for key in (self.x, *self.y, self.series, self.lower, self.upper):
+        for key in (self.x, *self.y, self.series, self.lower, self.upper, self.marked):
             if key is not None:
                 self.table.column(key)
         return self

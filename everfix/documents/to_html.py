@@ -157,7 +157,7 @@ def _chart(document: Document, section: Section, chart: Chart, *, alone: bool) -
         "narrow": _drawn(document, chart, NARROW, high, f"{mark}-n"),
     }
     if alone and chart.form != "matrix":
-        grown = high if chart.form in ("bar", "heatmap") else min(round(high * WIDEST), 380)
+        grown = charts.tall(chart, WIDE) if chart.form in charts.GROWN else min(round(high * WIDEST), 380)
         made["wide"] = _drawn(document, chart, WIDE, grown, f"{mark}-w")
     return made
 

@@ -267,10 +267,10 @@ def _charts(document: Document, section: Section, block: list[Chart]) -> list[Js
 
 def _chart(document: Document, section: Section, chart: Chart, pair: list[Chart]) -> Json:
     wide = len(pair) == 1
-    width = HALF if not wide else MIDDLE if chart.form == "matrix" else FULL
+    width = HALF if not wide else MIDDLE if chart.form in ("matrix", "confusion", "diverging", "curve") else FULL
     shown: Json = {
         "title": upright(words.short(cells.title(chart), 120)), "alt": cells.heading(chart.alt, "Chart", 2000),
-        "of": [section.id, chart.key], "wide": wide, "width": width, "height": max(map(_tall, pair)),
+        "of": [section.id, chart.key], "wide": wide, "width": width, "height": max(_tall(one, width) for one in pair),
         "svg": "", "low": "", "png": [], "empty": "", "key": [],
         "note": upright(words.printable(chart.table.note)),
     }  # fmt: skip
@@ -287,8 +287,9 @@ def _drawn(document: Document, chart: Chart, width: int, height: int) -> str:
     )
 
 
-def _tall(chart: Chart) -> int:
-    return charts.tall(chart) if chart.form in ("bar", "matrix") else round(charts.tall(chart) * FLAT)
+def _tall(chart: Chart, width: int) -> int:
+    natural = charts.tall(chart, width)
+    return natural if chart.form in (charts.GROWN | {"matrix"}) - {"heatmap"} else round(natural * FLAT)
 
 
 def _table(document: Document, table: Table) -> Json:

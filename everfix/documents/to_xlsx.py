@@ -19,7 +19,7 @@ NAME = 31  # characters of a sheet's name
 FORBIDDEN = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 MONEY = {"USD": '"$"#,##0', "EUR": '"€"#,##0', "GBP": '"£"#,##0', "JPY": '"¥"#,##0'}
 FORMATS = {
-    Unit.COUNT: "#,##0", Unit.NUMBER: "#,##0.00", Unit.PERCENT: "0.0%", Unit.PROBABILITY: "0%", Unit.SCORE: "0", Unit.DAYS: '#,##0.0" d"',
+    Unit.COUNT: "#,##0", Unit.NUMBER: "#,##0.00", Unit.MEASURE: "#,##0.0000", Unit.PERCENT: "0.0%", Unit.PROBABILITY: "0%", Unit.SCORE: "0", Unit.DAYS: '#,##0.0" d"',
     Unit.SECONDS: "[h]:mm:ss", Unit.DATE: "yyyy-mm-dd", Unit.DATETIME: "yyyy-mm-dd hh:mm",
 }  # fmt: skip
 WIDTHS = {Unit.TEXT: 18, Unit.DATE: 12, Unit.DATETIME: 18, Unit.FLAG: 9}

@@ -19,7 +19,7 @@ from everfix.narrative.fact import Aspect, Fact
 from everfix.narrative.scope import Scope
 
 SHARES = frozenset({Unit.PERCENT, Unit.PROBABILITY})
-PLAIN = frozenset({Unit.COUNT, Unit.NUMBER, Unit.SCORE})
+PLAIN = frozenset({Unit.COUNT, Unit.NUMBER, Unit.MEASURE, Unit.SCORE})
 MOVES = frozenset({Aspect.CHANGE, Aspect.DIFFERENCE})
 DIRECTIONS = lexicon.UP | lexicon.DOWN | lexicon.MORE | lexicon.FEWER | lexicon.LONGER
 EARLIER = frozenset(["before", "previously", "earlier", "prior", "previous"])

@@ -15,6 +15,7 @@ from everfix.narrative.told import Told
 
 MOST = 5
 LEAST = 3
+SEEN = frozenset({"confusion", "curve", "diverging", "heatmap", "learning", "matrix", "multiples", "scatter"})  # forms read with the eye
 ASKED = 3  # sentences of the second paragraph: what recurs, what is due, what to do first
 
 
@@ -92,7 +93,7 @@ def _block(voice: Voice, block: Figures | Table | Chart | Text) -> Told:
             return figures.tell(voice, block)
         case Chart() if series.time_column(block.table, block.x) is not None:
             return lines.tell(voice, block)
-        case Chart() if block.form in ("heatmap", "matrix", "scatter"):
+        case Chart() if block.form in SEEN:
             return Told()  # read with the eye: a sentence about one cell of many says little
         case Chart():
             timed = series.time_column(block.table, block.x) is not None

@@ -173,7 +173,7 @@ def _numeric(reference: Frames, current: Frames, name: str, before: Side, now: S
             width, binning = _deciles(points), "deciles"
             counts, _ = _counted(current, name, points, now, width)
             shares = [_histogram(points, width) / before.rows, counts / now.rows]
-        bins = [f"{_short(low)} – {_short(high)}" for low, high in pairwise(width)]
+        bins = [f"{_short(low)} to {_short(high)}" for low, high in pairwise(width)]
     return _made(
         name, "numeric", bins, shares, before, now, binning, ks=d, ks_p=p, means=(before.total / before.rows, now.total / now.rows)
     )
@@ -315,4 +315,4 @@ def band(score: float) -> Band:
 def _short(value: float) -> str:
     if math.isinf(value):
         return "…"
-    return f"{value:,.0f}" if abs(value) >= 1_000 and value == round(value) else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
