@@ -50,6 +50,7 @@ class Action(StrEnum):
     PREDICTION_DISMISSED = "prediction.dismissed"
     PREDICTION_JUDGED = "prediction.judged"
     PREDICTION_SETTLED = "prediction.settled"
+    RECIPIENT_CHOSE = "recipient.chose"
     RECOMMENDATION_UPDATED = "recommendation.updated"
     REPORT_ADOPTED = "report.adopted"
     REPORT_BACKFILLED = "report.backfilled"

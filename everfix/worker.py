@@ -29,7 +29,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from everfix.core import jobs
-from everfix.delivery import send
+from everfix.core.db import lock
+from everfix.delivery import digests, notices, outbox, send
 from everfix.failures import loop
 from everfix.installation import Installation
 from everfix.reports import execution, ticks
@@ -37,7 +38,9 @@ from everfix.reports import execution, ticks
 log = structlog.get_logger()
 
 TASKS: Mapping[str, jobs.Task] = {
-    "delivery.send": jobs.Task(send.execute, failed=send.gave_up),
+    digests.TASK: jobs.Task(digests.gather),
+    outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
+    notices.TASK: jobs.Task(notices.tell),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.refresh": jobs.Task(loop.task_refresh),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
@@ -141,7 +144,7 @@ def tick(installation: Installation) -> int:
     """Queue what is due, once per workspace and hour however many workers tick; returns how many jobs that were."""
     with installation.database.transaction() as db:
         found = [row.workspace_id for row in db.execute(text("SELECT workspace_id FROM everfix_workspaces()"))]
-    return sum(_refresh_if_due(installation, workspace) for workspace in found)
+    return sum(_refresh_if_due(installation, workspace) + _digests_if_due(installation, workspace) for workspace in found)
 
 
 def _refresh_if_due(installation: Installation, workspace: UUID) -> bool:
@@ -155,6 +158,15 @@ def _refresh_if_due(installation: Installation, workspace: UUID) -> bool:
         if recent or not alive:
             return False
         jobs.enqueue(db, "failures.refresh", {}, by="clock")
+        return True
+
+
+def _digests_if_due(installation: Installation, workspace: UUID) -> bool:
+    with installation.database.transaction(workspace) as db:
+        lock(db, "digests")
+        if not digests.is_due(db) or jobs.waiting(db, digests.TASK):
+            return False
+        jobs.enqueue(db, digests.TASK, {}, by="clock")
         return True
 
 

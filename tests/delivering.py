@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from everfix.core import outbound
-from everfix.delivery import destinations, messages, outbox, targets
+from everfix.delivery import destinations, messages, outbox, preferences, targets
 from everfix.delivery.messages import Artifact
 from everfix.delivery.outbox import Delivery
 from everfix.installation import Installation
@@ -70,3 +70,5 @@ def row(workspace: make.Workspace, delivery: UUID) -> Delivery:
 def everything(workspace: make.Workspace) -> None:
     """Put at least one row into every table of delivery."""
     send(workspace, chosen=[destination(workspace, "webhook", {"url": "https://hooks.example/in"})])
+    with workspace.db() as db:
+        preferences.choose(db, preferences.Named(workspace.id, "mail", "anna@shop.example", None), snooze_days=1)

@@ -231,6 +231,12 @@ def _finish(running: Running, status: Status, **values: Any) -> None:  # noqa: A
         db.execute(update(Job).where(Job.id == running.job_id).values(status=status, finished_at=clock.now(), **values))
 
 
+def waiting(db: Session, kind: str) -> bool:
+    """Tell whether a job of a kind is queued or running in this workspace."""
+    alive = (Status.QUEUED, Status.RUNNING)
+    return db.execute(select(Job.id).where(Job.kind == kind, Job.status.in_(alive)).limit(1)).one_or_none() is not None
+
+
 def backlog(db: Session) -> tuple[int, datetime | None]:
     """Return how many jobs of this workspace wait, and since when the oldest does."""
     row = db.execute(text("SELECT count(*), min(created_at) FROM jobs WHERE status = 'queued'")).one()

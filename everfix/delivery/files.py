@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from everfix.core import clock
+from everfix.core import links
 from everfix.delivery.envelope import Envelope
 from everfix.delivery.messages import Artifact
 from everfix.errors import Gone, Outbound
 
 MOST_BYTES = 20_000_000  # of all attachments of one message together
 LINK_LIFE = timedelta(days=30)
-PURPOSE = "download"  # what `/v1/downloads/{token}` verifies
 
 
 def split(envelope: Envelope) -> tuple[list[Artifact], list[Artifact]]:
@@ -44,5 +43,4 @@ def link(envelope: Envelope, item: Artifact) -> str:
     """Return a signed link to the file, or the message's own link where the file has none."""
     if item.file_id is None:
         return envelope.message.link
-    until = int((clock.now() + LINK_LIFE).timestamp())
-    return f"{envelope.settings.url}/v1/downloads/{envelope.keys.sign(PURPOSE, [str(envelope.workspace), str(item.file_id), until])}"
+    return links.download(envelope.settings, envelope.keys, envelope.workspace, item.file_id, LINK_LIFE, f"sent to {envelope.target.label}")

@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, select
+from sqlalchemy import Index, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -61,6 +61,7 @@ class Delivery(WorkspaceRow, Base):
         Index("ix_deliveries_status", "workspace_id", "status", "id"),
         Index("ix_deliveries_run", "workspace_id", "run_id"),
         Index("ix_deliveries_created", "workspace_id", "created_at", "id"),
+        Index("ix_deliveries_digest", "workspace_id", "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
     )
 
     schedule_id: Mapped[UUID | None]
@@ -68,6 +69,7 @@ class Delivery(WorkspaceRow, Base):
     run_id: Mapped[UUID | None]
     destination_id: Mapped[UUID | None]
     message_id: Mapped[UUID | None]
+    digest_id: Mapped[UUID | None]  # the delivery of the digest it became part of
     channel: Mapped[str]
     recipient: Mapped[str]
     label: Mapped[str]
@@ -81,6 +83,7 @@ class Delivery(WorkspaceRow, Base):
     owner_user_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = created()
     finished_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]  # when its owner was told that it failed
 
 
 def plan(
@@ -181,9 +184,16 @@ def resend(db: Session, delivery_id: UUID, by: Principal) -> Delivery:
     if row.message_id is None:
         raise Conflict("there is nothing to send again: the report itself was not made; run it once more")
     row.status, row.reason, row.attempts, row.next_try_at, row.finished_at = Status.QUEUED, "", 0, None, None
+    row.told_at = row.digest_id = None
+    note(row, "sent again", f"asked for by {by.name}")
     _queue(db, row)
     audit.record(db, by, audit.Action.DELIVERY_RESENT, "delivery", row.id, {"recipient": row.label})
     return row
+
+
+def note(row: Delivery, outcome: str, cause: str) -> None:
+    """Add to what a row remembers of its tries."""
+    row.tries = [*row.tries, {"at": clock.now().isoformat(), "try": row.attempts, "outcome": outcome, "cause": cause}]
 
 
 def find(db: Session, delivery_id: UUID, *, lock: bool = False) -> Delivery | None:

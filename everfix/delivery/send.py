@@ -20,7 +20,7 @@ from everfix import audit
 from everfix.core import clock, jobs, outbound
 from everfix.core.crypto import Keys
 from everfix.core.db import Database, Json
-from everfix.delivery import addresses, channels, destinations, messages, outbox, slack
+from everfix.delivery import addresses, channels, destinations, digests, messages, notices, outbox, preferences, slack
 from everfix.delivery.envelope import Channel, Config, Envelope, Target
 from everfix.delivery.outbox import Delivery, Status
 from everfix.errors import Outbound
@@ -88,11 +88,10 @@ def _take(db: Session, workspace: UUID, services: Any, delivery_id: UUID, tries:
         return row.status
     try:
         _again_after_loss(row, tries)
-        row.attempts += 1
         channel, envelope = _envelope(db, workspace, services, row)
     except _End as end:
-        return _failed(db, row, end.reason) if end.status == Status.FAILED else _skipped(row, end.reason)
-    row.status, row.next_try_at = Status.SENDING, None
+        return _ended(db, row, end)
+    row.status, row.next_try_at, row.attempts = Status.SENDING, None, row.attempts + 1
     return Taken(row.id, channel, envelope)
 
 
@@ -100,22 +99,23 @@ def _again_after_loss(row: Delivery, tries: int) -> None:
     """Note that a worker died in mid-send; raises _End when that was the last try."""
     if row.status != Status.SENDING:
         return
-    _note(row, "lost", LOST)
+    outbox.note(row, "lost", LOST)
     if row.attempts >= tries:
         raise _End(Status.FAILED, f"given up after {row.attempts} tries; during the last one the worker was lost")
 
 
 def _envelope(db: Session, workspace: UUID, services: Any, row: Delivery) -> tuple[Channel, Envelope]:  # noqa: ANN401
     guard = outbound.guard(services.settings)
+    if row.message_id is None:
+        raise _End(Status.FAILED, "there is no message to send")
+    message = messages.get(db, row.message_id)
+    link = _chosen(db, workspace, services, row, message)
     channel, config = _way(db, services.keys, guard, row)
     if channel.channel == "mail" and not addresses.allowed(row.recipient, workspaces.here(db).mail_domains):
         raise _End(Status.SKIPPED, "the workspace sends no mail to this domain")
     if channel.recipients is not None and config is not None and row.recipient not in channel.recipients(config):
         raise _End(Status.SKIPPED, "the destination no longer names this recipient")
-    if row.message_id is None:
-        raise _End(Status.FAILED, "there is no message to send")
     target = Target(row.channel, row.recipient, row.label, row.destination_id)
-    message = messages.get(db, row.message_id)
     made = Envelope(
         message,
         target,
@@ -126,9 +126,25 @@ def _envelope(db: Session, workspace: UUID, services: Any, row: Delivery) -> tup
         services.keys,
         services.storage,
         guard,
-        attempt=row.attempts,
+        preferences=link,
+        attempt=row.attempts + 1,
     )
     return channel, made
+
+
+def _chosen(db: Session, workspace: UUID, services: Any, row: Delivery, message: messages.Message) -> str:  # noqa: ANN401
+    """Return where the recipient chooses what comes; raises _End when they have chosen otherwise than to get this now."""
+    if row.channel != "mail" or message.kind not in preferences.ASKED:
+        return ""
+    named = preferences.Named(workspace, row.channel, row.recipient, row.schedule_id)
+    first = message.kind == "report" and row.digest_id is None and not row.tries and row.schedule_id is not None
+    gate = preferences.gate(db, named, workspaces.here(db).timezone, digest=first)
+    if gate.skip:
+        raise _End(Status.SKIPPED, gate.skip)
+    if gate.hold:
+        row.next_try_at = gate.until
+        raise _End(Status.HELD, gate.hold)
+    return preferences.link(services.url, services.keys, named)
 
 
 def _way(db: Session, keys: Keys, guard: outbound.Guard, row: Delivery) -> tuple[Channel, Config | None]:
@@ -158,8 +174,9 @@ def _bot(db: Session, keys: Keys, guard: outbound.Guard) -> slack.SlackConfig | 
 
 def _sent(db: Session, delivery_id: UUID, receipt: Json) -> str:
     row = outbox.get(db, delivery_id, lock=True)
-    _note(row, "sent", "")
+    outbox.note(row, "sent", "")
     row.status, row.reason, row.receipt, row.finished_at, row.next_try_at = Status.SENT, "", receipt, clock.now(), None
+    digests.follow(db, row.id, row.status, "")
     return row.status
 
 
@@ -167,7 +184,7 @@ def _not_taken(db: Session, delivery_id: UUID, problem: Outbound, tries: int) ->
     row = outbox.get(db, delivery_id, lock=True)
     if row.status == Status.SENT:
         return row.status  # the other worker, thought lost, came through after all
-    _note(row, "refused" if problem.permanent else "not taken", problem.message)
+    outbox.note(row, "refused" if problem.permanent else "not taken", problem.message)
     if problem.permanent or row.attempts >= tries:
         return _failed(db, row, problem.message)
     wait = timedelta(seconds=seconds_to_wait(row.attempts, problem.retry_after))
@@ -183,8 +200,14 @@ def seconds_to_wait(attempts: int, asked: float | None) -> float:
     return max(own, min(asked, LONGEST_ASKED_SECONDS)) if asked is not None else own
 
 
-def _skipped(row: Delivery, reason: str) -> str:
-    row.status, row.reason, row.finished_at, row.next_try_at = Status.SKIPPED, reason, clock.now(), None
+def _ended(db: Session, row: Delivery, end: _End) -> str:
+    """Write the end of a delivery for which no call was made."""
+    if end.status == Status.FAILED:
+        return _failed(db, row, end.reason)
+    row.status, row.reason = end.status, end.reason
+    if end.status == Status.SKIPPED:
+        row.finished_at, row.next_try_at = clock.now(), None
+        digests.follow(db, row.id, row.status, row.reason)
     return row.status
 
 
@@ -193,9 +216,7 @@ def _failed(db: Session, row: Delivery, reason: str) -> str:
     db.flush()
     log.warning("delivery_failed", delivery=str(row.id), channel=row.channel, recipient=row.label, reason=reason)
     details = {"channel": row.channel, "recipient": row.label, "reason": reason[:500]}
+    digests.follow(db, row.id, row.status, row.reason)
+    notices.queue(db, row)
     audit.record(db, system(workspaces.here(db).id), audit.Action.DELIVERY_FAILED, "delivery", row.id, details)
     return row.status
-
-
-def _note(row: Delivery, outcome: str, cause: str) -> None:
-    row.tries = [*row.tries, {"at": clock.now().isoformat(), "try": row.attempts, "outcome": outcome, "cause": cause}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from everfix import audit
 from everfix.core import jobs
 from everfix.core.db import Base
-from everfix.delivery import destinations, messages, outbox
+from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.failures import changes, learned, patterns, predictions, recommendations, verifications
 from everfix.identity import members, organisations, tokens, users, workspaces
 from everfix.ingest import events
@@ -34,6 +34,7 @@ MODULES = (
     outbox,
     patterns,
     predictions,
+    preferences,
     privacy,
     projects,
     recommendations,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -12,23 +12,16 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from everfix import audit, ranges
-from everfix.core import clock
-from everfix.core.crypto import BadSignature, Keys
+from everfix.core import clock, links
+from everfix.core.crypto import BadSignature
 from everfix.core.db import enter
 from everfix.deps import Db, Files, SigningKeys, client_ip
 from everfix.errors import Gone, NotFound
 from everfix.identity.principals import system
 from everfix.reports.runs import File
-from everfix.settings import Settings
 
 router = APIRouter(prefix="/downloads", tags=["reports"])
-PURPOSE = "download"
-
-
-def link(settings: Settings, keys: Keys, workspace: UUID, file: UUID, life: timedelta | None = None, by: str = "") -> str:
-    """Return a link to one file that works for `life` (default: the setting link_seconds); `by` says in the audit log whose link it is."""
-    until = clock.now() + (life or timedelta(seconds=settings.link_seconds))
-    return f"{settings.url}/v1/downloads/{keys.sign(PURPOSE, [str(workspace), str(file), int(until.timestamp()), by])}"
+link = links.download
 
 
 @router.head("/{token}", include_in_schema=False)
@@ -36,7 +29,7 @@ def link(settings: Settings, keys: Keys, workspace: UUID, file: UUID, life: time
 def download(request: Request, db: Db, token: str, keys: SigningKeys, files: Files) -> Response:
     """Fetch a file, or with `Range` a part of it; a changed link is not found, an expired one is gone."""
     try:
-        found = keys.verify(PURPOSE, token)
+        found = keys.verify(links.DOWNLOAD, token)
     except BadSignature:
         raise NotFound("this link leads nowhere") from None
     assert isinstance(found, list)  # noqa: S101 - we signed it
