@@ -1,6 +1,6 @@
 """Recipients choose for themselves: preferences, digests, and when an owner was told of a failure.
 
-Revision: 0006
+Revision: 0007
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from everfix.migrations import policies
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
