@@ -130,7 +130,7 @@ async def _clock(installation: Installation, stop: asyncio.Event) -> None:
     looks = 0
     while not stop.is_set():
         try:
-            await asyncio.to_thread(ticks.tick, installation.database)
+            await asyncio.to_thread(ticks.tick, installation)
             if looks % int(REFRESH_EVERY / 12 / TICK_EVERY) == 0:
                 await asyncio.to_thread(tick, installation)
         except OperationalError as problem:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 
 from everfix.errors import Invalid, NotFound
-from everfix.reports import definitions, orders, runs, schedules, ticks
+from everfix.reports import definitions, orders, runs, schedules, sending, ticks
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import Run, Status
 from everfix.reports.schedules import Schedule
@@ -45,7 +45,11 @@ def made(workspace: make.Workspace) -> list[Run]:
 
 
 def tick(workspace: make.Workspace, at: datetime) -> ticks.Ticked:
-    return ticks.tick(workspace.installation.database, at)
+    return ticks.tick(workspace.installation, at)
+
+
+def way(workspace: make.Workspace) -> sending.Means:
+    return sending.means(workspace.installation.settings, workspace.installation.keys)
 
 
 def test_a_new_schedule_is_active_and_knows_when_it_fires(alice: make.Workspace, time: Clock) -> None:
@@ -144,7 +148,7 @@ def test_a_disabled_schedule_and_a_disabled_report_do_not_fire(alice: make.Works
     assert tick(alice, NOON) == ticks.Ticked(due=1, started=0, missed=1)
     assert [(run.status, run.reason) for run in made(alice)] == [("skipped", "the report is disabled")]
     with alice.db() as db, pytest.raises(Invalid, match="disabled"):
-        orders.place(db, alice.principal, report)
+        orders.place(db, way(alice), alice.principal, report)
 
 
 def test_an_unreadable_cron_is_silent_until_corrected(alice: make.Workspace, time: Clock) -> None:
@@ -196,7 +200,7 @@ def test_many_schedules_of_one_minute_are_spread(alice: make.Workspace, time: Cl
 def test_run_now_leaves_the_slots_alone(alice: make.Workspace, time: Clock) -> None:
     schedule_id = schedule(alice, condition={"when": "not_empty"})
     with alice.db() as db:
-        run_id = orders.fire(db, alice.principal, schedule_id).id
+        run_id = orders.fire(db, way(alice), alice.principal, schedule_id).id
     alice.work()
     with alice.db() as db:
         run = runs.get(db, run_id)
@@ -248,7 +252,7 @@ def test_deleting_a_report_takes_its_schedules_and_leaves_its_runs(alice: make.W
         ({"condition": {"when": "raining"}}, "raining"),
         ({"condition": {"when": "figure", "figure": "issues", "op": "~", "value": 1}}, "figure, op and a number"),
         ({"condition": {"when": "figure", "figure": "issues", "op": ">", "value": True}}, "figure, op and a number"),
-        ({"recipients": [""]}, "recipients"),
+        ({"recipients": [""]}, "neither an e-mail address"),
         ({"recipient_filters": {"a@b.example": {"service": "x"}}}, "no recipient"),
         ({"recipients": ["a@b.example"], "recipient_filters": {"a@b.example": {"colour": "x"}}}, "no filter 'colour'"),
         ({"start_at": NOON, "end_at": NOON}, "ends before it starts"),
@@ -277,7 +281,7 @@ def test_each_change_is_audited(alice: make.Workspace, time: Clock) -> None:
     schedule_id = schedule(alice)
     with alice.db() as db:
         schedules.change(db, schedule_id, alice.principal, cron="0 8 * * *")
-        orders.fire(db, alice.principal, schedule_id)
+        orders.fire(db, way(alice), alice.principal, schedule_id)
         schedules.remove(db, schedule_id, alice.principal)
         actions = list(db.execute(text("SELECT action FROM audit_log ORDER BY number")).scalars())
     assert actions[-5:] == ["report.created", "schedule.created", "schedule.updated", "schedule.fired", "schedule.deleted"]

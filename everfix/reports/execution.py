@@ -2,27 +2,24 @@
 
 1. Hold while the data are stale, or the owner has left and nobody adopted the report.
 2. Build the Document with its narrative, and keep it: from here on nothing is computed again.
-3. Render, store and note each format not yet stored.
-4. Note what came of it, on the run and on its schedule.
+3. Render, store and note each format not yet stored; for a report with its recipients' rights also each distinct view.
+4. Release the ledger's rows with the message, and note what came of it: one transaction.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from everfix import documents
 from everfix.core import clock, jobs
 from everfix.core.db import Json
+from everfix.delivery import outbox
 from everfix.documents.model import Document
-from everfix.narrative import grounding, rules
-from everfix.reports import build, conditions, definitions, differences, runs
-from everfix.reports.runs import FINAL, File, Run, Status, Trigger
+from everfix.reports import build, conditions, definitions, making, runs, sending, variants
+from everfix.reports.runs import FINAL, Run, Status, Trigger
 from everfix.reports.schedules import Schedule
 
 LOOK_AGAIN = timedelta(minutes=1)
@@ -37,15 +34,37 @@ def execute(job: jobs.Running) -> Json:
         if not _start(job, run_id):
             return {"run": str(run_id)}
         document = _document(job, run_id)
-        formats = render(job, run_id, document)
+        formats = making.render(job, run_id, document)
+        variants.make(job, run_id)
     except jobs.Cancelled:
         with job.database.transaction(job.workspace) as db:
             finish(db, runs.get(db, run_id), Status.CANCELLED, "cancelled")
         raise
+    job.report(0.95, "sending")
     with job.database.transaction(job.workspace) as db:
-        problems = build.failures(document)
-        finish(db, runs.get(db, run_id), _outcome(document), "; ".join(problems))
+        run = runs.get(db, run_id)
+        skipped = _send(db, run, document, job.services.url)
+        if skipped is not None:
+            finish(db, run, Status.SKIPPED, skipped)
+        else:
+            finish(db, run, _outcome(document), "; ".join(build.failures(document)))
     return {"run": str(run_id), "formats": formats}
+
+
+def _send(db: Session, run: Run, document: Document, url: str) -> str | None:
+    """Release the ledger's rows with the run's message; returns why nothing was to be sent, where a condition says so."""
+    rows = [row for row in sending.rows(db, run) if row.status in outbox.WAITING]
+    if run.inputs.get("run_as") == "recipient":
+        variants.release(db, run, rows, url)
+        return None
+    reason = making.unmet(db, run, document)
+    if reason is None:
+        sending.release(db, run, document, url, rows)
+        return None
+    if run.inputs["condition"].get("otherwise") == "say_so" and rows:
+        outbox.release(db, rows, sending.nothing(db, run, document, url, reason).id)
+        return None
+    return reason
 
 
 def _outcome(document: Document) -> Status:
@@ -55,20 +74,37 @@ def _outcome(document: Document) -> Status:
 
 
 def failed(job: jobs.Running, cause: str) -> None:
-    """Note the last failure of the job on its run and schedule."""
+    """Note the last failure of the job on its run, its schedule and the ledger."""
     with job.database.transaction(job.workspace) as db:
         run = runs.find(db, UUID(job.payload["run"]))
         if run is not None and run.status not in FINAL:
-            finish(db, run, Status.FAILED, cause)
+            finish(db, run, Status.FAILED, f"the report could not be made: {cause}")
+
+
+def cancelled(db: Session, job_id: UUID) -> None:
+    """Note on its run that a job was cancelled before it began."""
+    run = db.execute(select(Run).where(Run.job_id == job_id)).scalar_one_or_none()
+    if run is not None and run.status in (Status.QUEUED, Status.HELD):
+        finish(db, run, Status.CANCELLED, "cancelled")
 
 
 def finish(db: Session, run: Run, status: Status, reason: str = "") -> None:
-    """Note what became of a run."""
+    """Note what became of a run; whoever still waits for it is told in the ledger."""
     run.status, run.reason, run.finished_at, run.held_until = status, reason, clock.now(), None
+    if status == Status.FAILED:
+        outbox.fail(db, sending.rows(db, run), reason)
+    elif status in (Status.SKIPPED, Status.CANCELLED):
+        outbox.skip(db, sending.rows(db, run), reason)
+    _on_schedule(db, run, status)
+    db.flush()
+
+
+def _on_schedule(db: Session, run: Run, status: Status) -> None:
     schedule = _schedule(db, run)
     if schedule is not None and (schedule.last_slot_at is None or run.slot is None or run.slot >= schedule.last_slot_at):
         schedule.last_status = status
-    db.flush()
+        if run.slot is None:
+            schedule.last_run_at = clock.now()
 
 
 def _schedule(db: Session, run: Run) -> Schedule | None:
@@ -117,9 +153,8 @@ def _hold(db: Session, run: Run, reason: str, until: datetime) -> None:
     """Keep the run waiting, and look again soon: a new job, since this one has done what it could."""
     run.status, run.reason, run.held_until = Status.HELD, reason, until
     run.job_id = runs.enqueue(db, run, run.requested_by, delay=LOOK_AGAIN)
-    schedule = _schedule(db, run)
-    if schedule is not None:
-        schedule.last_status = Status.HELD
+    outbox.hold(db, sending.rows(db, run), reason)
+    _on_schedule(db, run, Status.HELD)
 
 
 def _document(job: jobs.Running, run_id: UUID) -> Document:
@@ -130,78 +165,9 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
     job.report(0.05, "building the report")
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        bare = figures(db, run, job.services.url)
-    document, written = _narrated(bare, run)
+        bare = making.figures(db, run, job.services.url)
+    document, written = making.narrated(bare, run)
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        run.document, run.written, run.digest = document.model_dump(mode="json"), written, digest(document)
+        run.document, run.written, run.digest = document.model_dump(mode="json"), written, making.digest(document)
     return document
-
-
-def figures(db: Session, run: Run, url: str) -> Document:
-    """Return a run's Document without its narrative: the parts, then what changed since the run before."""
-    parts = [part for part in run.sections if part.get("section") != differences.SECTION]
-    made = build.figures(
-        db,
-        run.name,
-        run.template,
-        parts,
-        run.window,
-        run.filters,
-        run.as_of,
-        url,
-        brand=run.inputs.get("brand"),
-        notices=run.inputs.get("notices") or (),
-    )
-    if len(parts) == len(run.sections):
-        return made
-    earlier = runs.previous(db, run)
-    before = Document.model_validate(earlier.document) if earlier is not None else None
-    place = next(place for place, part in enumerate(run.sections) if part.get("section") == differences.SECTION)
-    sections = list(made.sections)
-    sections.insert(place, differences.section(before, made))
-    return made.model_copy(update={"sections": tuple(sections)})
-
-
-def _narrated(bare: Document, run: Run) -> tuple[Document, Json]:
-    if not run.inputs.get("narrative", {}).get("enabled", True):
-        return bare, {"writer": "none"}
-    narrative = rules.write(bare)
-    grounding.require(narrative, bare)
-    return bare.model_copy(update={"narrative": narrative}), {"writer": narrative.writer, "version": narrative.version}
-
-
-def digest(document: Document) -> str:
-    """Return the hash of what a Document shows: equal for two readers who see the same."""
-    shown = document.model_dump(mode="json", include={"title", "period", "sections", "notices", "brand", "currency"})
-    return hashlib.sha256(json.dumps(shown, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def render(job: jobs.Running, run_id: UUID, document: Document) -> list[str]:
-    """Render, store and note each format of a run that is not yet stored; returns all its formats."""
-    with job.database.transaction(job.workspace) as db:
-        formats, have = runs.get(db, run_id).formats, {file.format for file in runs.files(db, [run_id])[run_id]}
-    for place, format_ in enumerate(formats):
-        job.report(0.3 + 0.6 * place / len(formats), f"rendering {format_}")
-        if format_ not in have:
-            store(job, run_id, document, format_)
-    return formats
-
-
-def store(job: jobs.Running, run_id: UUID, document: Document, format_: str) -> None:
-    """Render one format with no transaction open, store it, and note its hash."""
-    body = documents.render(document, format_)
-    filename = documents.filename(document, format_)
-    stored = job.services.storage.put(job.workspace, f"reports/{run_id}/{filename}", body)
-    with job.database.transaction(job.workspace) as db:
-        db.add(
-            File(
-                run_id=run_id,
-                format=format_,
-                filename=filename,
-                media_type=documents.RENDERERS[format_].media_type,
-                size=stored.size,
-                sha256=stored.sha256,
-                storage_key=stored.key,
-            )
-        )

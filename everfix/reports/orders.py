@@ -14,24 +14,25 @@ from everfix.core import clock, ids
 from everfix.core.db import Json
 from everfix.errors import Invalid
 from everfix.identity.principals import Principal, system
-from everfix.reports import definitions, runs, schedules, windows
+from everfix.reports import definitions, runs, schedules, sending, windows
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import Run, Trigger
 from everfix.reports.schedules import Schedule
+from everfix.reports.sending import Means
 
 
-def place(db: Session, by: Principal, definition_id: UUID, **given: Any) -> Run:  # noqa: ANN401 - of `ordered`
+def place(db: Session, way: Means, by: Principal, definition_id: UUID, **given: Any) -> Run:  # noqa: ANN401 - of `ordered`
     """Run a saved report now: to its own destinations, or those given. Raises NotFound; Invalid when it is disabled."""
     definition = definitions.get(db, definition_id)
     if not definition.enabled:
         raise Invalid("the report is disabled", details={"enabled": "enable the report first"})
     run = ordered(definition, None, by, **given)
-    _queue(db, run, by)
+    _queue(db, way, run, definition, by)
     audit.record(db, by, audit.Action.REPORT_GENERATED, "run", run.id, {"report": str(definition.id), "formats": run.formats})
     return run
 
 
-def fire(db: Session, by: Principal, schedule_id: UUID) -> Run:
+def fire(db: Session, way: Means, by: Principal, schedule_id: UUID) -> Run:
     """Run a schedule now, as if it were due, to its recipients and destinations; its slots are not touched. Raises NotFound, Invalid."""
     schedule = schedules.get(db, schedule_id)
     definition = definitions.get(db, schedule.definition_id)
@@ -39,16 +40,18 @@ def fire(db: Session, by: Principal, schedule_id: UUID) -> Run:
         raise Invalid("the report is disabled", details={"enabled": "enable the report first"})
     run = ordered(definition, schedule, by)
     run.inputs = {**run.inputs, "condition": {"when": "always"}, "freshness": None}  # who asks by hand wants it now
-    _queue(db, run, by)
+    _queue(db, way, run, definition, by)
     audit.record(db, by, audit.Action.SCHEDULE_FIRED, "schedule", schedule.id, {"run": str(run.id)})
     return run
 
 
-def due(db: Session, schedule: Schedule, definition: Definition, slot: datetime, *, as_of: datetime, window: str, note: Json) -> Run:
+def due(
+    db: Session, way: Means, schedule: Schedule, definition: Definition, slot: datetime, *, as_of: datetime, window: str, note: Json
+) -> Run:
     """Run a schedule for one of its slots."""
     run = ordered(definition, schedule, system(schedule.workspace_id, "schedule"), slot=slot, as_of=as_of, window=window)
     run.inputs = {**run.inputs, **note}
-    _queue(db, run, system(schedule.workspace_id, "schedule"))
+    _queue(db, way, run, definition, system(schedule.workspace_id, "schedule"))
     return run
 
 
@@ -116,7 +119,9 @@ def _executor(definition: Definition) -> str:
     return definition.created_by or "the workspace"
 
 
-def _queue(db: Session, run: Run, by: Principal) -> None:
+def _queue(db: Session, way: Means, run: Run, definition: Definition, by: Principal) -> None:
+    """Keep a run, write the ledger's rows it answers for, and only then queue the work."""
     db.add(run)
     db.flush()
+    sending.plan(db, way, run, definition)
     run.job_id = runs.enqueue(db, run, by.name)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from everfix import audit
 from everfix.core import clock, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.delivery import addresses, targets
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Principal
 from everfix.metrics import narrow
@@ -25,7 +26,6 @@ from everfix.reports import calendar, conditions, definitions, windows
 from everfix.reports.definitions import Definition
 
 MISFIRES = ("send_late", "merge", "skip")
-MOST_RECIPIENTS, LONGEST_RECIPIENT = 500, 320
 SPREAD_MOST = 3600
 
 
@@ -108,7 +108,7 @@ def create(db: Session, by: Principal, *, definition_id: UUID | None = None, rep
         created_at=clock.now(),
         updated_at=clock.now(),
     )
-    _write(found, given)
+    _write(db, found, given)
     plan(found, clock.now())
     db.add(found)
     db.flush()
@@ -128,7 +128,7 @@ def change(db: Session, schedule_id: UUID, by: Principal, **given: Any) -> Sched
             definitions.change(db, definition.id, by, **own)
     elif given.get("report_type") is not None:
         raise Invalid("this schedule belongs to a report, which has its own type", details={"report_type": "change the report"})
-    _write(found, {key: value for key, value in given.items() if key not in ("filters", "report_type")})
+    _write(db, found, {key: value for key, value in given.items() if key not in ("filters", "report_type")})
     plan(found, clock.now())
     found.updated_at = clock.now()
     db.flush()
@@ -149,9 +149,13 @@ def resume(db: Session, schedule_id: UUID, by: Principal) -> Schedule:
 _EMPTIED = ("paused_until", "start_at", "end_at", "freshness", "window", "formats")
 
 
-def _write(found: Schedule, given: Mapping[str, Any]) -> None:
+def _write(db: Session, found: Schedule, given: Mapping[str, Any]) -> None:
+    if given.get("recipients") is not None:
+        found.recipients = targets.check(db, given["recipients"])
+    if given.get("destinations") is not None:
+        targets.check_destinations(db, given["destinations"])
     for key, value in given.items():
-        if value is None and key not in _EMPTIED:
+        if key == "recipients" or (value is None and key not in _EMPTIED):
             continue
         setattr(found, key, _READ[key](value) if key in _READ and value is not None else value)
     if found.start_at and found.end_at and found.end_at <= found.start_at:
@@ -159,15 +163,6 @@ def _write(found: Schedule, given: Mapping[str, Any]) -> None:
     unknown = sorted(set(found.recipient_filters) - set(found.recipients))
     if unknown:
         raise Invalid(f"recipient_filters names {unknown[0][:60]!r}, who is no recipient", details={"recipient_filters": "recipients only"})
-
-
-def _recipients(given: list[str]) -> list[str]:
-    allowed = {"recipients": f"up to {MOST_RECIPIENTS} mail addresses or Slack channel ids"}
-    found = list(dict.fromkeys(item.strip() for item in given))
-    wrong = [item for item in found if not item or len(item) > LONGEST_RECIPIENT]
-    if wrong or len(found) > MOST_RECIPIENTS:
-        raise Invalid(f"recipients: {(wrong or ['too many'])[0][:60]!r} is not allowed", details=allowed)
-    return found
 
 
 def _misfire(given: str) -> str:
@@ -192,13 +187,19 @@ def _per_recipient(given: Json) -> Json:
         raise Invalid(
             "recipient_filters must hold filters for each recipient", details={"recipient_filters": "{recipient: {filter: values}}"}
         )
-    return {key.strip(): narrow.read(value) for key, value in given.items()}
+    return {_spelled(key): narrow.read(value) for key, value in given.items()}
+
+
+def _spelled(recipient: str) -> str:
+    try:
+        return addresses.slack(recipient) or addresses.mail(recipient)
+    except ValueError as problem:
+        raise Invalid(f"recipient_filters: {problem}", details={"recipient_filters": "recipients only"}) from problem
 
 
 _READ: dict[str, Any] = {
     "cron": calendar.check,
     "timezone": lambda name: calendar.zone(name).key,
-    "recipients": _recipients,
     "window": windows.read,
     "formats": definitions.formats,
     "misfire": _misfire,

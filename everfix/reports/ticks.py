@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,13 +20,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from everfix.core import clock
-from everfix.core.db import Database, Json
+from everfix.core.db import Json
+from everfix.delivery import outbox
 from everfix.errors import Invalid
 from everfix.identity.principals import system
-from everfix.reports import calendar, definitions, orders, schedules, windows
+from everfix.reports import calendar, definitions, orders, schedules, sending, windows
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import Run, Status
 from everfix.reports.schedules import Schedule
+from everfix.reports.sending import Means
 
 log = structlog.get_logger()
 
@@ -45,8 +48,9 @@ class Ticked:
     failed: int = 0
 
 
-def tick(database: Database, now: datetime | None = None) -> Ticked:
+def tick(services: Any, now: datetime | None = None) -> Ticked:  # noqa: ANN401 - an Installation
     """Fire every schedule that is due at `now` (by default the database's clock, which all schedulers share)."""
+    database, way = services.database, sending.means(services.settings, services.keys)
     with database.transaction() as db:
         at = now or db.execute(select(func.clock_timestamp())).scalar_one()
         found = db.execute(text("SELECT workspace_id, schedule_id FROM everfix_due_schedules(:at)"), {"at": at}).all()
@@ -54,7 +58,7 @@ def tick(database: Database, now: datetime | None = None) -> Ticked:
     for workspace, schedule_id in found:
         try:
             with database.transaction(workspace) as db:
-                started, missed = _serve(db, schedule_id, at)
+                started, missed = _serve(db, way, schedule_id, at)
             done.started, done.missed = done.started + started, done.missed + missed
         except DBAPIError as problem:  # one schedule's trouble is not the others'; the next tick tries it again
             if problem.connection_invalidated:
@@ -64,7 +68,7 @@ def tick(database: Database, now: datetime | None = None) -> Ticked:
     return done
 
 
-def _serve(db: Session, schedule_id: UUID, now: datetime) -> tuple[int, int]:
+def _serve(db: Session, way: Means, schedule_id: UUID, now: datetime) -> tuple[int, int]:
     """Serve one schedule; returns how many runs were started, and how many slots were written off."""
     query = select(Schedule).where(Schedule.id == schedule_id).with_for_update(skip_locked=True)
     schedule = db.execute(query).scalar_one_or_none()
@@ -76,7 +80,7 @@ def _serve(db: Session, schedule_id: UUID, now: datetime) -> tuple[int, int]:
         return 0, 0
     try:
         slots = _slots(schedule, now)
-        done = _fire(db, schedule, slots, now)
+        done = _fire(db, way, schedule, slots, now)
         schedules.plan(schedule, max(slots[-1], now - schedules.spread(schedule)))
     except Invalid as problem:  # a stored expression that cannot be read, or never fires again: silent until it is corrected
         log.warning("a schedule cannot be read", schedule=str(schedule_id), error=problem.message)
@@ -111,7 +115,7 @@ def _slots(schedule: Schedule, now: datetime) -> list[datetime]:
     return slots[-KEPT_SLOTS:]
 
 
-def _fire(db: Session, schedule: Schedule, slots: list[datetime], now: datetime) -> tuple[int, int]:
+def _fire(db: Session, way: Means, schedule: Schedule, slots: list[datetime], now: datetime) -> tuple[int, int]:
     served = set(db.execute(select(Run.slot).where(Run.schedule_id == schedule.id, Run.slot.in_(slots))).scalars())
     waiting = [slot for slot in slots if slot not in served]
     if not waiting:
@@ -122,14 +126,14 @@ def _fire(db: Session, schedule: Schedule, slots: list[datetime], now: datetime)
     if not definition.enabled or (late and schedule.misfire == "skip"):
         why = "the report is disabled" if not definition.enabled else f"missed: {UNSERVED} in time, and the schedule says skip"
         for slot in waiting:
-            _write_off(db, schedule, definition, slot, Status.SKIPPED, why)
+            _write_off(db, way, schedule, definition, slot, Status.SKIPPED, why)
         return 0, len(waiting)
     merging = schedule.misfire == "merge"
     for slot in earlier:
         status = Status.SKIPPED if merging or schedule.misfire == "skip" else Status.FAILED
         how = "it is part of" if merging else "in its place stands"
-        _write_off(db, schedule, definition, slot, status, f"{UNSERVED}; {how} the run for {_shown(newest, schedule)}")
-    orders.due(db, schedule, definition, newest, **_terms(schedule, definition, newest, earlier, now=now, late=late))
+        _write_off(db, way, schedule, definition, slot, status, f"{UNSERVED}; {how} the run for {_shown(newest, schedule)}")
+    orders.due(db, way, schedule, definition, newest, **_terms(schedule, definition, newest, earlier, now=now, late=late))
     schedule.last_slot_at, schedule.last_run_at = newest, clock.now()
     return 1, len(earlier)
 
@@ -153,10 +157,12 @@ def _shown(at: datetime, schedule: Schedule) -> str:
     return f"{at.astimezone(ZoneInfo(schedule.timezone)):%Y-%m-%d %H:%M} {schedule.timezone}"
 
 
-def _write_off(db: Session, schedule: Schedule, definition: Definition, slot: datetime, status: Status, why: str) -> None:
-    """Keep a row for a slot that gets no report, with the reason."""
+def _write_off(db: Session, way: Means, schedule: Schedule, definition: Definition, slot: datetime, status: Status, why: str) -> None:
+    """Keep a run for a slot that gets no report, and the ledger's rows of those who would have got it, with the reason."""
     run = orders.ordered(definition, schedule, system(schedule.workspace_id, "schedule"), slot=slot, as_of=slot)
     run.status, run.reason, run.finished_at = status, why, clock.now()
     db.add(run)
     db.flush()
+    settle = outbox.fail if status == Status.FAILED else outbox.skip
+    settle(db, sending.plan(db, way, run, definition), why)
     schedule.last_slot_at, schedule.last_status = slot, status

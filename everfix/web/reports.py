@@ -18,7 +18,7 @@ from everfix.core.jobs import Job
 from everfix.documents.model import Unit
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Scope
-from everfix.reports import runs, templates, windows
+from everfix.reports import execution, runs, templates, windows
 from everfix.web import session, shell, shown
 from everfix.web.session import Visit
 
@@ -105,6 +105,8 @@ def cancel(
 ) -> Response:
     """Ask a job to stop."""
     job = jobs.cancel(visit.db, _job(visit, job_id).id)
+    if job.status == jobs.Status.CANCELLED:
+        execution.cancelled(visit.db, job.id)
     audit.record(visit.db, visit.who, audit.Action.JOB_CANCELLED, "job", job.id)
     if not shell.is_partial(visit.request):
         return shell.go("/reports")

@@ -16,6 +16,7 @@ from everfix.core import ids, jobs
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.identity.principals import Principal, Scope
+from everfix.reports import execution
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 JobId = Annotated[UUID, fields.path_id(ids.Prefix.JOB, "job", "job_id")]
@@ -62,5 +63,7 @@ def one(db: Db, who: Annotated[Principal, needs(Scope.REPORTS_READ)], job_id: Jo
 def cancel(db: Db, who: Annotated[Principal, needs(Scope.REPORTS_WRITE)], job_id: JobId) -> JobOut:
     """Ask a job to stop: a waiting one never starts, a running one stops at its next step."""
     job = jobs.cancel(db, job_id)
+    if job.status == jobs.Status.CANCELLED:
+        execution.cancelled(db, job_id)
     audit.record(db, who, audit.Action.JOB_CANCELLED, "job", job.id)
     return shown(job)
