@@ -21,6 +21,7 @@ GENESIS = "0" * 64
 class Action(StrEnum):
     """What was done, `thing.verb`, alphabetised; shown in the log exactly so."""
 
+    AI_SETTINGS_CHANGED = "ai.settings.changed"
     CHANGE_RECORDED = "change.recorded"
     DELIVERY_FAILED = "delivery.failed"
     DELIVERY_RESENT = "delivery.resent"

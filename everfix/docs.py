@@ -17,7 +17,7 @@ from everfix.identity.principals import ROLE_SCOPES, Role, Scope
 from everfix.metrics import query
 from everfix.reports.sections import SECTIONS
 from everfix.reports.templates import TEMPLATES
-from everfix.settings import Settings
+from everfix.settings import Settings, environment_name
 
 MADE = "*Printed by `everfix docs` from the code; change the code, not this page.*"
 
@@ -48,9 +48,7 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f"`{field.default}`"
-        alias = field.validation_alias
-        spelled = alias.choices[0] if isinstance(alias, AliasChoices) else f"EVERFIX_{name.upper()}"
-        rows.append((f"`{spelled}`", default, field.description or ""))
+        rows.append((f"`{environment_name(name)}`", default, field.description or ""))
     about = "From the environment, `.env`, or a file named by `NAME_FILE` (for secrets)."
     return _page("Settings", about, _table(("name", "default", "what"), rows))
 

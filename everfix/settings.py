@@ -78,6 +78,26 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log line written.")
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the amounts of money in the first workspace.")
     loop_cost: float = Field(default=4_800.0, ge=0, description="Money one recurrence of a failure costs in the first workspace.")
+    ai_provider: str | None = Field(
+        default=None,
+        validation_alias="AI_PROVIDER",
+        description="Language model for workspaces that chose none: anthropic, openai, google, bedrock, ollama, lm_studio, openai_compatible.",
+    )
+    ai_model: str | None = Field(default=None, validation_alias="AI_MODEL", description="Model to ask; default: the provider's own.")
+    ai_api_key: SecretStr | None = Field(default=None, validation_alias="AI_API_KEY", description="Key of AI_PROVIDER.")
+    ai_base_url: str | None = Field(
+        default=None,
+        validation_alias="AI_BASE_URL",
+        pattern=r"^https?://",
+        description="Where AI_PROVIDER answers, when not at its own address.",
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, validation_alias="ANTHROPIC_API_KEY", description="Asked first where AI_PROVIDER is not set."
+    )
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY", description="Asked after Anthropic.")
+    google_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"), description="Asked after OpenAI."
+    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Browser origins that may call the API, comma-separated."
     )
@@ -116,13 +136,21 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{'localhost' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}").rstrip("/")  # noqa: S104 - compares, does not bind
 
 
+def environment_name(field: str) -> str:
+    """Return the name of a setting (or of its alias) in the environment."""
+    known = Settings.model_fields.get(field)
+    alias = known.validation_alias if known is not None else field
+    alias = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+    return f"EVERFIX_{field.upper()}" if alias is None else str(alias)
+
+
 def read(**given: Any) -> Settings:  # noqa: ANN401 - fields of Settings
     """Return the settings with what is given on top; raises ConfigurationError naming each wrong one and what is allowed."""
     try:
         return Settings(**given)
     except ValidationError as problem:
         wrong = {str(error["loc"][0]): error["msg"].removeprefix("Value error, ") for error in problem.errors(include_input=False)}
-        names = " and ".join(f"EVERFIX_{name.upper()}" for name in wrong)
+        names = " and ".join(environment_name(name) for name in wrong)
         raise ConfigurationError(f"{names} cannot be used", details=wrong) from problem
     except SettingsError as problem:
         raise problem.__cause__ if isinstance(problem.__cause__, ConfigurationError) else ConfigurationError(str(problem)) from problem

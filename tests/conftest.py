@@ -53,8 +53,9 @@ def _no_way_out() -> Iterator[None]:
 def _own_environment() -> Iterator[None]:
     """Keep the settings of whoever runs the tests out of them."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in Settings.model_fields:
-            for spelling in (f"EVERFIX_{name.upper()}", f"EVERFIX_{name.upper()}_FILE"):
+        for field in Settings.model_fields:
+            name = settings_module.environment_name(field)
+            for spelling in (name, f"{name}_FILE"):
                 patch.delenv(spelling, raising=False)
         patch.setitem(Settings.model_config, "env_file", None)
         settings_module.get.cache_clear()

@@ -179,6 +179,29 @@ class Section(Frozen):
     blocks: tuple[Block, ...]
 
 
+class Source(Frozen):
+    """Where in the report a claim of the narrative is found: its section, row and column, and the value as it is stored."""
+
+    fact: str
+    section: str = ""
+    block: str = ""
+    title: str
+    row: str = ""
+    column: str
+    aspect: str
+    shown: str
+    raw: float | str
+
+
+class Proof(Frozen):
+    """One claim: characters `start` to `end` of the narrative's text at `place`, and what bears it out."""
+
+    place: str
+    start: int
+    end: int
+    sources: tuple[Source, ...]
+
+
 class Narrative(Frozen):
     """The words a writer added, each number bound to a fact of the Document (see `everfix.narrative.grounding`)."""
 
@@ -188,6 +211,8 @@ class Narrative(Frozen):
     writer: str = "rules"
     version: str = "1"
     note: str = ""
+    language: str = "en"
+    proofs: tuple[Proof, ...] = ()
 
 
 class Period(Frozen):

@@ -80,7 +80,7 @@ def read(narrative: Narrative, document: Document, facts: Facts | None = None) -
     bindings: list[Binding] = []
     refusals: list[Refusal] = []
     sections = {section.id for section in document.sections}
-    for place, text in _texts(narrative):
+    for place, text in texts(narrative):
         section = place.removeprefix("sections.")
         if place.startswith("sections.") and section not in sections:
             refusals.append(Refusal(place, text[:80], section, "the Document has no such section"))
@@ -90,7 +90,8 @@ def read(narrative: Narrative, document: Document, facts: Facts | None = None) -
     return tuple(bindings), tuple(refusals)
 
 
-def _texts(narrative: Narrative) -> Iterator[tuple[str, str]]:
+def texts(narrative: Narrative) -> Iterator[tuple[str, str]]:
+    """Yield every text of a narrative with its place, such as "sections.kpis"."""
     for number, text in enumerate(narrative.executive_summary):
         yield f"executive_summary[{number}]", text
     for section, text in narrative.sections.items():
