@@ -8,7 +8,6 @@ from pathlib import Path
 import typer
 import typer.main
 from fastapi import FastAPI
-from pydantic import AliasChoices
 
 from everfix import documents
 from everfix.api import v1

@@ -32,12 +32,15 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.failures import loop
+from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.reports import execution, ticks
 
 log = structlog.get_logger()
 
 TASKS: Mapping[str, jobs.Task] = {
+    "ai.purge": jobs.Task(ai.task_purge),
+    "ai.test": jobs.Task(ai.task_test, attempts=1),
     digests.TASK: jobs.Task(digests.gather),
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
     notices.TASK: jobs.Task(notices.tell),
@@ -47,6 +50,11 @@ TASKS: Mapping[str, jobs.Task] = {
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
 TICK_EVERY = 5.0  # seconds between two looks at the clock
+# What the clock queues for each workspace: how often, in seconds, and a query that finds a row where there is anything to do.
+PERIODIC: Mapping[str, tuple[float, str]] = {
+    "ai.purge": (86_400.0, "SELECT 1 FROM prompt_logs LIMIT 1"),
+    "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
+}
 
 
 class _Driver(PsycopgDriver):
@@ -126,7 +134,7 @@ async def _stop(queue: PgQueuer, stop: asyncio.Event) -> None:
 
 
 async def _clock(installation: Installation, stop: asyncio.Event) -> None:
-    """Every few seconds fire the schedules that are due; now and then queue the refresh of each workspace that has not had one."""
+    """Every few seconds fire the schedules that are due; now and then queue for each workspace what is due of PERIODIC."""
     looks = 0
     while not stop.is_set():
         try:
@@ -141,23 +149,24 @@ async def _clock(installation: Installation, stop: asyncio.Event) -> None:
 
 
 def tick(installation: Installation) -> int:
-    """Queue what is due, once per workspace and hour however many workers tick; returns how many jobs that were."""
+    """Queue what is due, once per workspace and period however many workers tick; returns how many jobs that were."""
     with installation.database.transaction() as db:
         found = [row.workspace_id for row in db.execute(text("SELECT workspace_id FROM everfix_workspaces()"))]
-    return sum(_refresh_if_due(installation, workspace) + _digests_if_due(installation, workspace) for workspace in found)
+    periodic = sum(_queued(installation, workspace, kind) for workspace in found for kind in PERIODIC)
+    return periodic + sum(_digests_if_due(installation, workspace) for workspace in found)
 
 
-def _refresh_if_due(installation: Installation, workspace: UUID) -> bool:
+def _queued(installation: Installation, workspace: UUID, kind: str) -> bool:
+    every, anything = PERIODIC[kind]
     with installation.database.transaction(workspace) as db:
         db.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{workspace}:tick"})
         recent = db.execute(
-            text("SELECT 1 FROM jobs WHERE kind = 'failures.refresh' AND created_at > now() - make_interval(secs => :every) LIMIT 1"),
-            {"every": REFRESH_EVERY},
+            text("SELECT 1 FROM jobs WHERE kind = :kind AND created_at > now() - make_interval(secs => :every) LIMIT 1"),
+            {"kind": kind, "every": every},
         ).one_or_none()
-        alive = db.execute(text("SELECT 1 FROM patterns LIMIT 1")).one_or_none()
-        if recent or not alive:
+        if recent or db.execute(text(anything)).one_or_none() is None:
             return False
-        jobs.enqueue(db, "failures.refresh", {}, by="clock")
+        jobs.enqueue(db, kind, {}, by="clock")
         return True
 
 

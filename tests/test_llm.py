@@ -23,16 +23,16 @@ class Sum(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
+def llm_server() -> Iterator[ModelServer]:
     with model_server.running() as made:
         yield made
 
 
-def choice(server: ModelServer, provider: str = "openai", **more: object) -> Choice:
+def choice(llm_server: ModelServer, provider: str = "openai", **more: object) -> Choice:
     bedrock = {"options": {"access_key_id": "AKIATEST", "region": "eu-west-1"}} if provider == "bedrock" else {}
     path = "/v1" if provider in ("openai", "lm_studio", "openai_compatible") else ""
     model = "some-model" if not PROVIDERS[provider].models["balanced"] else ""
-    return Choice(provider, model, KEY, server.url + path, trusted=True, **{**bedrock, **more})  # type: ignore[arg-type]
+    return Choice(provider, model, KEY, llm_server.url + path, trusted=True, **{**bedrock, **more})  # type: ignore[arg-type]
 
 
 def assistant(*choices: Choice, seconds: float = 5.0) -> llm.Assistant:
@@ -48,13 +48,13 @@ def two(answer: Sum) -> str:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_wrong_answer_goes_back_with_the_reason(server: ModelServer, provider: str) -> None:
-    server.says(Reply({"number": 3}), Reply({"number": 2}))
-    who = assistant(choice(server, provider))
+def test_a_wrong_answer_goes_back_with_the_reason(llm_server: ModelServer, provider: str) -> None:
+    llm_server.says(Reply({"number": 3}), Reply({"number": 2}))
+    who = assistant(choice(llm_server, provider))
     answer = who.ask(question(check=two))
     assert (answer.output.number, answer.refusal) == (2, "")
     assert [(call.outcome, call.reason) for call in who.calls] == [("refused", "the number must be 2"), ("accepted", "")]
-    assert "the number must be 2" in server.asked[1].words
+    assert "the number must be 2" in llm_server.asked[1].words
     assert [call.input_tokens + call.output_tokens for call in who.calls] == [1200, 1200]
     assert "Add." in who.calls[0].prompt
     assert "1 and 1" in who.calls[0].prompt
@@ -63,32 +63,32 @@ def test_a_wrong_answer_goes_back_with_the_reason(server: ModelServer, provider:
     assert all((call.cost is not None) == known and call.priced_by for call in who.calls)
 
 
-def test_a_second_wrong_answer_is_told_as_such(server: ModelServer) -> None:
-    server.says(Reply({"number": 3}))
-    who = assistant(choice(server))
+def test_a_second_wrong_answer_is_told_as_such(llm_server: ModelServer) -> None:
+    llm_server.says(Reply({"number": 3}))
+    who = assistant(choice(llm_server))
     answer = who.ask(question(check=two))
     assert answer.refusal == "the number must be 2"
     assert [call.outcome for call in who.calls] == ["refused", "refused"]
 
 
 @pytest.mark.parametrize("text", ["nonsense", '{"number": "many"}', '{"number": 2', "[]"])
-def test_an_answer_that_cannot_be_read_goes_back_once(server: ModelServer, text: str) -> None:
+def test_an_answer_that_cannot_be_read_goes_back_once(llm_server: ModelServer, text: str) -> None:
     for provider in ("openai", "ollama", "openai_compatible"):
-        server.says(Reply(text=text), Reply({"number": 2}))
-        who = assistant(choice(server, provider))
+        llm_server.says(Reply(text=text), Reply({"number": 2}))
+        who = assistant(choice(llm_server, provider))
         assert who.ask(question()).output.number == 2
         assert [call.outcome for call in who.calls] == ["refused", "accepted"], provider
         assert who.calls[0].reason
-        server.says(Reply(text=text))
-        who = assistant(choice(server, provider))
+        llm_server.says(Reply(text=text))
+        who = assistant(choice(llm_server, provider))
         with pytest.raises(llm.NoAnswer, match="could not be read"):
             who.ask(question())
         assert [call.outcome for call in who.calls] == ["refused", "refused"], provider
 
 
-def test_too_many_requests_are_waited_out(server: ModelServer) -> None:
-    server.says(Reply(status=429, headers={"retry-after": "0"}), Reply({"number": 2}))
-    assert assistant(choice(server)).ask(question()).output.number == 2
+def test_too_many_requests_are_waited_out(llm_server: ModelServer) -> None:
+    llm_server.says(Reply(status=429, headers={"retry-after": "0"}), Reply({"number": 2}))
+    assert assistant(choice(llm_server)).ask(question()).output.number == 2
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_too_many_requests_are_waited_out(server: ModelServer) -> None:
         (Reply({"number": 2}, seconds=1.0), "no answer within 0.4 s"),
     ],
 )
-def test_no_answer_is_said_in_words_without_the_key(server: ModelServer, reply: Reply, said: str) -> None:
-    server.says(reply)
-    who = assistant(choice(server), seconds=0.4 if reply.seconds else 5.0)
+def test_no_answer_is_said_in_words_without_the_key(llm_server: ModelServer, reply: Reply, said: str) -> None:
+    llm_server.says(reply)
+    who = assistant(choice(llm_server), seconds=0.4 if reply.seconds else 5.0)
     with pytest.raises(llm.NoAnswer, match=said) as caught:
         who.ask(question())
     assert KEY not in caught.value.message
@@ -110,37 +110,37 @@ def test_no_answer_is_said_in_words_without_the_key(server: ModelServer, reply: 
     assert who.calls[0].cost is None
 
 
-def test_the_next_provider_is_asked_when_one_gives_no_answer(server: ModelServer) -> None:
-    server.says(lambda asked: Reply(status=503) if asked.path.endswith("/messages") else Reply({"number": 2}))
-    who = assistant(choice(server, "anthropic"), choice(server, "openai"))
+def test_the_next_provider_is_asked_when_one_gives_no_answer(llm_server: ModelServer) -> None:
+    llm_server.says(lambda asked: Reply(status=503) if asked.path.endswith("/messages") else Reply({"number": 2}))
+    who = assistant(choice(llm_server, "anthropic"), choice(llm_server, "openai"))
     answer = who.ask(question())
     assert answer.label == "openai:gpt-4o"
     assert [(call.provider, call.outcome) for call in who.calls] == [("anthropic", "failed"), ("openai", "accepted")]
 
 
-def test_a_private_address_is_refused_before_anything_is_sent(server: ModelServer) -> None:
-    server.says(Reply({"number": 2}))
-    tenant = Choice("openai_compatible", "m", KEY, server.url + "/v1", source="workspace")
+def test_a_private_address_is_refused_before_anything_is_sent(llm_server: ModelServer) -> None:
+    llm_server.says(Reply({"number": 2}))
+    tenant = Choice("openai_compatible", "m", KEY, llm_server.url + "/v1", source="workspace")
     with pytest.raises(llm.NoAnswer, match="private address"):
         assistant(tenant).ask(question())
-    assert server.asked == []
+    assert llm_server.asked == []
     named = llm.Assistant((tenant,), outbound.Guard(hosts=frozenset({"127.0.0.1"})), 5.0)
     assert named.ask(question()).output.number == 2
 
 
-def test_a_redirect_to_a_private_address_is_not_followed(server: ModelServer) -> None:
-    server.says(Reply(status=307, headers={"location": "http://169.254.169.254/latest"}))
+def test_a_redirect_to_a_private_address_is_not_followed(llm_server: ModelServer) -> None:
+    llm_server.says(Reply(status=307, headers={"location": "http://169.254.169.254/latest"}))
     with pytest.raises(llm.NoAnswer):
-        assistant(choice(server)).ask(question())
+        assistant(choice(llm_server)).ask(question())
 
 
-def test_tiers_choose_the_providers_own_models_and_how_long_one_may_think(server: ModelServer) -> None:
-    server.says(Reply({"number": 2}))
+def test_tiers_choose_the_providers_own_models_and_how_long_one_may_think(llm_server: ModelServer) -> None:
+    llm_server.says(Reply({"number": 2}))
     for tier, model in PROVIDERS["anthropic"].models.items():
-        assistant(choice(server, "anthropic")).ask(question(tier=tier))
-        assert server.asked[-1].body["model"] == model
-    assistant(Choice("anthropic", "claude-opus-4-8", KEY, server.url, trusted=True)).ask(question(tier="fast"))
-    assert server.asked[-1].body["model"] == "claude-opus-4-8", "a model that was chosen is asked whatever the tier"
+        assistant(choice(llm_server, "anthropic")).ask(question(tier=tier))
+        assert llm_server.asked[-1].body["model"] == model
+    assistant(Choice("anthropic", "claude-opus-4-8", KEY, llm_server.url, trusted=True)).ask(question(tier="fast"))
+    assert llm_server.asked[-1].body["model"] == "claude-opus-4-8", "a model that was chosen is asked whatever the tier"
 
 
 def test_prices_are_per_million_tokens_and_unknown_ones_are_said() -> None:

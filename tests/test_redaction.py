@@ -19,7 +19,7 @@ PEOPLE = [("Jane Doeringer", "jane.doe@acme.example"), ("Ng", "ng@acme.example")
         ("Authorization: Bearer abcdefghijkl.mnop", "Authorization: Bearer [token A]"),
         ("password=hunter22 token: 'abcd1234'", "password=[secret A] token: '[secret B]'"),
         ("postgres://app:s3cr3t@db/x", "postgres://[secret A]@db/x"),
-        ("key sk-ant-REDACTED", "key [key A]"),
+        ("key sk-" + "ant-" + "x1" * 12, "key [key A]"),
         ("AKIAIOSFODNN7EXAMPLE", "[key A]"),
         ("efx_pat_0123456789abcdefghij", "[token A]"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "[token A]"),

@@ -23,7 +23,7 @@ from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
 from everfix.migrations import tables
 from everfix.reports import schedules
-from tests import delivering, make, make_ml
+from tests import asking, delivering, make, make_ml
 
 WITHOUT = {"alembic_version", "pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}  # no workspace's data
 CONDITION = "workspace_id = ( SELECT (NULLIF(current_setting('everfix.workspace_id'::text, true), ''::text))::uuid AS \"nullif\")"
@@ -144,6 +144,7 @@ def _fill(workspace: make.Workspace) -> None:
         schedules.create(db, workspace.principal, report_type="issue_digest", name="Daily", cron="0 9 * * *")
     make_ml.everything(workspace)
     delivering.everything(workspace)
+    asking.everything(workspace)
 
 
 def test_another_workspaces_rows_are_not_there(alice: make.Workspace, bob: make.Workspace, owner: Database) -> None:

@@ -49,6 +49,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
     ("POST", "/v1/predictions/{prediction_id}/dismiss"): {"reason": "x"},
     ("POST", "/v1/predictions/{prediction_id}/feedback"): {"useful": True},
+    ("PUT", "/v1/settings/ai"): {"redact": True},
 }
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
 from sqlalchemy import CheckConstraint, Index, select
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
-from everfix.core import clock, languages, llm, outbound, prompt_logs
+from everfix.core import clock, jobs, languages, llm, outbound, prompt_logs
 from everfix.core.crypto import BadEnvelope, Keys
 from everfix.core.db import Base, Json, WorkspaceRow, created, current, mine
 from everfix.core.llm_providers import PROVIDERS, Choice
@@ -170,10 +172,63 @@ def _choice(row: AiSettings, key: str) -> Choice:
     return Choice(row.provider, row.model, key, row.base_url, options, source="workspace")
 
 
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """Who is asked now: the workspace's choice, the environment's, or nobody; `problem` says why a configured one cannot be."""
+
+    source: str
+    provider: str = ""
+    model: str = ""
+    problem: str = ""
+
+
+def effective(db: Session, keys: Keys, settings: Settings) -> Effective:
+    """Return who would be asked now."""
+    try:
+        found = choices(db, keys, settings)
+    except ConfigurationError as problem:
+        return Effective("none", problem=problem.message)
+    if not found:
+        return Effective("none")
+    return Effective(found[0].source, found[0].provider, found[0].model_of("balanced"))
+
+
 def assistant(db: Session, keys: Keys, settings: Settings) -> llm.Assistant | None:
     """Return who answers this workspace's questions, or None: then the rules do and nothing leaves this host."""
     found = choices(db, keys, settings)
     return llm.Assistant(found, outbound.guard(settings)) if found else None
+
+
+class Ready(BaseModel):
+    """What the model answers to a test."""
+
+    ready: bool
+
+
+def task_test(job: jobs.Running) -> Json:
+    """Job `ai.test`: ask the configured model one small question; the result says who answered, how fast and at what cost."""
+    with job.database.transaction(job.workspace) as db:
+        who = assistant(db, job.services.keys, job.services.settings)
+    if who is None:
+        raise jobs.Permanent("no language model is configured: the rules write, and nothing leaves this host")
+    question = llm.Question("test", "Say that you are ready.", "Are you ready?", Ready, tier="fast")
+    try:
+        answer = who.ask(question)
+    except llm.NoAnswer as problem:
+        raise jobs.Permanent(problem.message) from problem
+    finally:
+        with job.database.transaction(job.workspace) as db:
+            prompt_logs.record(db, who.calls, "job", job.job_id)
+    last = who.calls[-1]
+    cost = None if last.cost is None else float(last.cost)
+    told = {"input_tokens": last.input_tokens, "output_tokens": last.output_tokens, "cost": cost, "priced_by": last.priced_by}
+    return {"answered_by": answer.label, "version": answer.version, "seconds": round(last.seconds, 2), **told}
+
+
+def task_purge(job: jobs.Running) -> Json:
+    """Job `ai.purge`: remove the prompt logs that are older than the workspace keeps them."""
+    with job.database.transaction(job.workspace) as db:
+        return {"removed": prompt_logs.purge(db, here(db).prompt_logs_days)}
 
 
 def redactor(db: Session) -> Redactor | None:
