@@ -22,7 +22,7 @@ from everfix.failures.patterns import Pattern
 from everfix.failures.recommendations import Recommendation, Step
 from everfix.identity.principals import Scope
 from everfix.settings import Settings
-from tests import make
+from tests import asking, make
 
 # Routes without a bearer, and why nobody else's data can come out of them.
 PUBLIC = {("GET", "/v1/downloads/{token}"): "the link is signed, names one file and expires"}
@@ -33,7 +33,7 @@ WORDS = {"source": "pagerduty"}
 # The job that an id must be of, where a route serves only one kind.
 KINDS = {"/v1/ingest/status/{job_id}": "ingest_job"}
 # Routes that answer figures of the workspace, not a list.
-FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy"}
+FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai"}
 # A sound body for each route that takes one, so that nothing but the stranger can be refused.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/ingest/events"): {"external_id": "x", "title": "x"},
@@ -110,6 +110,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
     """Fill a workspace and return an id of each kind of thing in it."""
     api = workspace.api
     workspace.learn(*make.failures("database", (9, 8, 3, 2, 1)))
+    asking.everything(workspace)
     answer = api.ok("POST", "/v1/ingest/events", make.event())
     job = api.ok("POST", "/v1/reports/generate", {"template": "issue_digest", "format": "json"})
     with workspace.db() as db:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from everfix.core import clock, outbound
 from everfix.core.llm_providers import ALIASES, PROVIDERS, Choice, Tier
@@ -138,8 +138,9 @@ def configured(settings: Settings) -> tuple[Choice, ...]:
     return tuple(found)
 
 
-def _key_of(settings: Settings, name: str) -> Any:  # noqa: ANN401 - SecretStr or None
-    return getattr(settings, f"{name}_api_key", None)
+def _key_of(settings: Settings, name: str) -> SecretStr | None:
+    keys = {"anthropic": settings.anthropic_api_key, "openai": settings.openai_api_key, "google": settings.google_api_key}
+    return keys.get(name)
 
 
 def provider(name: str) -> str:
