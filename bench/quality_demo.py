@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from everfix.demo import simulate, truth
-from everfix.failures import grouping, loop, normalise, stacktraces
+from everfix.failures import grouping, memory, normalise, stacktraces
 from everfix.failures.fingerprint import Failure
 
 SEEDS = (2026, 2027, 2028)
@@ -48,7 +48,7 @@ for line in sys.stdin:
 def failure(event: Event) -> Failure:
     """Return an event of the simulation as the loop sees it once it is stored."""
     return Failure(
-        scope=loop.SCOPE,
+        scope=memory.SCOPE,
         title=event["title"],
         message=event.get("body", ""),
         stacktrace=event.get("stacktrace", ""),
@@ -64,7 +64,7 @@ def ours(events: Sequence[Event]) -> tuple[Groups, Groups]:
     """Return the groups as the server's patterns end up, and as they were said on arrival."""
     grouper = grouping.Grouper()
     said = {e["external_id"]: grouper.assign(e["external_id"], failure(e)).group for e in events}
-    resolve = grouper.scopes[loop.SCOPE].resolve
+    resolve = grouper.scopes[memory.SCOPE].resolve
     return {name: resolve(group) for name, group in said.items()}, said
 
 

@@ -33,6 +33,7 @@ from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.failures import loop
 from everfix.identity import ai
+from everfix.failures import loop, memory, rating
 from everfix.installation import Installation
 from everfix.reports import execution, ticks
 
@@ -44,7 +45,10 @@ TASKS: Mapping[str, jobs.Task] = {
     digests.TASK: jobs.Task(digests.gather),
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
     notices.TASK: jobs.Task(notices.tell),
+    "delivery.send": jobs.Task(send.execute, failed=send.gave_up),
+    "failures.compact": jobs.Task(memory.task_compact, concurrency=1),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
+    "failures.rate": jobs.Task(rating.task),
     "failures.refresh": jobs.Task(loop.task_refresh),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }

@@ -24,7 +24,7 @@ from everfix.core import clock, crypto, storage
 from everfix.core import db as database
 from everfix.core.db import Database
 from everfix.core.embedded import THROW_AWAY, Embedded
-from everfix.failures import loop
+from everfix.failures import memory
 from everfix.installation import Installation
 from everfix.settings import Settings
 from tests import client as client_module
@@ -159,7 +159,7 @@ def _cleaner(owner_url: str) -> Iterator[Callable[[], None]]:
         def clean() -> None:
             with connection.transaction():
                 connection.execute(script)
-            loop._held.clear()
+            memory._held.clear()
 
         yield clean
 

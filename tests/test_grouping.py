@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfix.failures import fingerprint, grouping, similarity, sources, templates
+from everfix.failures import fingerprint, grouping, scopes, similarity, sources, templates, together
 from everfix.failures.fingerprint import Failure
+from everfix.failures.journal import LATEST
 from tests.shared import shared
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -69,6 +70,37 @@ def test_a_saved_state_goes_on_as_if_nothing_had_happened(items: list[Failure], 
     begun = [first.assign(str(n), f).group for n, f in enumerate(items[:cut])]
     second = grouping.Grouper.from_state(json.loads(json.dumps(first.state())))
     assert begun + [second.assign(str(n), f).group for n, f in enumerate(items[cut:])] == through
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(failures, max_size=8), max_size=8), st.sampled_from((3, 50)))
+def test_a_state_and_the_steps_since_are_the_state(batches: list[list[Failure]], most: int) -> None:
+    """Each batch writes down what it changed; the first whole with all steps, and another copy that took them over, remember the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((scopes, "MOST_KEYS"), (scopes, "MOST_GROUPS"), (templates, "MOST_GAPS"), (together, "MOST_GROUPS")):
+            patch.setattr(module, name, most)
+        one, other = scopes.Scope(), scopes.Scope()
+        written = json.loads(json.dumps(one.to_json()))
+        one.journal.on, one.journal.whole = True, False
+        for batch in batches:
+            for failure in batch:
+                grouping.assign(one, fingerprint.of(failure), {})
+            if one.journal.whole:  # so much was forgotten that the whole is written
+                written = json.loads(json.dumps(one.to_json()))
+                other = scopes.Scope.from_json(json.loads(json.dumps(written)))
+            else:
+                changes = json.dumps(one.changes())
+                scopes.merge(written, json.loads(changes))
+                other.apply(json.loads(changes))
+            one.journal.clear()
+            assert ordered(written) == ordered(json.loads(json.dumps(one.to_json())))
+            assert ordered(json.loads(json.dumps(other.to_json()))) == ordered(written)
+
+
+def ordered(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a state in which the order of what is dropped in order is compared too."""
+    tables = {name: list(held.items()) if name in LATEST | {"lines", "gaps", "links"} else held for name, held in raw["tables"].items()}
+    return {"tables": {name: held for name, held in tables.items() if held}, "small": raw["small"]}
 
 
 @settings(deadline=None, max_examples=40)
@@ -274,7 +306,8 @@ def test_templates_forget_the_oldest_gaps(monkeypatch: pytest.MonkeyPatch) -> No
     for n in range(100):
         held.place(tuple(f"word{chr(97 + n % 26)}{chr(97 + n // 26)} went to the {chr(97 + n % 26)} market".split()), str(n))
     assert len(held.gaps) <= 50
-    assert templates.Templates.from_json(json.loads(json.dumps(held.to_json()))) == held
+    scope = scopes.Scope(templates=held)
+    assert scopes.Scope.from_json(json.loads(json.dumps(scope.to_json()))).templates == held
 
 
 def test_a_source_that_lists_each_failure_once_a_day_tells_two_of_a_day_apart() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import event, select, text
 
 from everfix.core import ids
 from everfix.core.db import Database
-from everfix.failures import fingerprint, learned, loop, patterns
+from everfix.failures import figures, fingerprint, loop, memory, patterns
 from everfix.failures.patterns import Pattern
 from everfix.failures.predictions import Prediction
 from everfix.failures.recommendations import Recommendation
@@ -228,14 +228,14 @@ def test_a_batch_that_failed_leaves_no_trace_in_what_this_process_remembers(alic
 
     with pytest.raises(RuntimeError), alice.db() as db:
         loop.learn(db, lost, now=make.NOW, steps=(*loop.STEPS[:2], broken))
-    held = dict(loop._held)
-    loop._held.clear()
+    held = dict(memory._held)
+    memory._held.clear()
     alice.learn(*make.failures("login", (3,)))  # another process commits what gets the same revision number
-    loop._held.clear()
-    loop._held.update(held)
+    memory._held.clear()
+    memory._held.update(held)
     alice.learn(*make.failures("search", (2,)))
     with alice.db() as db:
-        state = learned.load(db, loop.NAME, fingerprint.CURRENT)
+        state = memory.stored(db)
         for issue in rows(alice, Issue):
             if issue.pattern_id is None:
                 continue
@@ -322,7 +322,7 @@ def test_two_patterns_become_one_with_all_they_had(alice: make.Workspace, bob: m
         settled = text("SELECT count(DISTINCT (window_days, day)) FROM predictions WHERE pattern_id = ANY(:ids) AND outcome IS NOT NULL")
         wanted = db.execute(settled, {"ids": [gone.id, kept.id]}).scalar_one()
         patterns.absorb(db, gone.id, kept.id)
-        patterns.recount(db, [kept.id])
+        figures.fold(db, [kept.id])
     with alice.db() as db:
         assert db.execute(settled, {"ids": [kept.id]}).scalar_one() == wanted, "the track record goes over"
         for table in ("issues", "pattern_keys", "pattern_hours", "predictions", "recommendation_patterns", "verifications"):

@@ -145,6 +145,9 @@ def _fill(workspace: make.Workspace) -> None:
     make_ml.everything(workspace)
     delivering.everything(workspace)
     asking.everything(workspace)
+    later, *_ = workspace.learn(*make.failures("database", (20,)))  # a second step of what was learnt
+    with workspace.db() as db:
+        db.execute(text("UPDATE issues SET severity = 'p1' WHERE id = :id"), {"id": later})
 
 
 def test_another_workspaces_rows_are_not_there(alice: make.Workspace, bob: make.Workspace, owner: Database) -> None:

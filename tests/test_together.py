@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfix.failures import together
+from everfix.failures import scopes, together
 
 DAY, HOUR = 86_400.0, 3_600.0
 ALERT = together.Voice("orders", "error rate", "OrdersDown", "incident", trace=False)
@@ -84,7 +84,8 @@ def test_what_is_remembered_is_bounded_and_survives_json(monkeypatch: pytest.Mon
     assert held.times.keys() == held.voices.keys()
     assert len(held.times["g199"]) == together.KEPT
     assert len(held.recent) <= together.RECENT
-    assert together.Together.from_json(json.loads(json.dumps(held.to_json()))) == held
+    scope = scopes.Scope(together=held)
+    assert scopes.Scope.from_json(json.loads(json.dumps(scope.to_json()))).together == held
 
 
 def test_groups_made_one_have_both_their_moments() -> None:

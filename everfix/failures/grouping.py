@@ -94,6 +94,7 @@ def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> 
     scope.index.touch(made.group)
     if found.features.at is not None:
         scope.last[made.group] = found.features.at
+        scope.journal.mark("last", (made.group,))
     scope.forget()
     return made
 
@@ -106,7 +107,9 @@ def _in_company(scope: Scope, found: Fingerprint, made: Assignment, corrections:
     met = scope.together.note(made.group, together.voice(features), features.at, lambda other: _akin(scope, made.group, other))
     if met is None or met[0] in corrections.values():
         return made
-    scope.sizes.setdefault(made.group, 0)
+    if made.group not in scope.sizes:
+        scope.sizes[made.group] = 0
+        scope.journal.mark("sizes", (made.group,))
     group, absorbed = scope.join([met[0], made.group])
     reason = {"rule": "fail at the same hours", "group": met[0], **met[1]}
     return replace(made, group=group, why={**made.why, "joined": reason}, absorbed=(*made.absorbed, *absorbed))
@@ -135,6 +138,7 @@ def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     bare = not bag.frames and not found.features.title
     if found.key in scope.once:
         scope.once.discard(found.key)
+        scope.journal.mark("once", (found.key,))
         if telling and at is not None:
             scope.source.repeat(scope.last.get(group) == at)
     at_once = _listed(scope, group, at)
@@ -142,6 +146,7 @@ def _again(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
         return Assignment(group, {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
     if telling and at_once:
         scope.symptoms.add(found.key)
+        scope.journal.mark("symptoms", (found.key,))
     if telling and found.key not in scope.symptoms:
         return Assignment(group, {**found.why, "rule": f"same {found.why['rule']}"}, 1.0, None)
     return _apart(scope, found, group, "several at one moment" if telling else "no line of its own")
@@ -159,6 +164,7 @@ def _apart(scope: Scope, found: Fingerprint, usual: str, reason: str) -> Assignm
         group = hashlib.blake2b(f"{place} {numbers} {len(held)} {scope.source.arrived}".encode(), digest_size=16).hexdigest()
         why["rule"] = f"new bare symptom ({reason})"
     held[:] = [*[(g, n) for g, n in held if g != group][-MOST_APART:], (group, list(numbers))]
+    scope.journal.mark("apart", (place,))
     return Assignment(group, why, 1.0, (usual, 0.5))
 
 
@@ -189,6 +195,7 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     if ranked and ranked[0][0] >= NEED and _room(scope, ranked[0][1]):
         value, group, parts = ranked[0]
         scope.merges[group] = scope.merges.get(group, 0) + 1
+        scope.journal.mark("merges", (group,))
         why = {"rule": "alike", "because": similarity.reasons(parts), "evidence": {k: round(v, 2) for k, v in parts.items()}}
         return _placed(scope, found, bag, Assignment(group, {**found.why, **why}, similarity.likeness(value), _nearest(ranked[1:])))
     return _placed(scope, found, bag, Assignment(found.key, {**found.why, "rule": f"new {found.why['rule']}"}, 1.0, _nearest(ranked)))
@@ -217,6 +224,8 @@ def _placed(scope: Scope, found: Fingerprint, bag: sources.Bag, made: Assignment
     if len(held) > EXEMPLARS:
         del held[EXEMPLARS // 2]
     scope.index.add(made.group, bag)
+    for table, name in (("exact", found.key), ("once", found.key), ("heads", bag.head), ("exemplars", made.group)):
+        scope.journal.mark(table, (name,))
     return made
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from everfix import audit
 from everfix.core import clock, ids, jobs
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import patterns
+from everfix.failures import figures, patterns
 from everfix.identity.members import Member
 from everfix.ingest import events
 from everfix.ingest.events import Issue
@@ -88,7 +88,7 @@ def change(db: Session, issue_id: UUID, values: Mapping[str, Any], *, by: audit.
             setattr(issue, key, value)
     issue.updated_at = clock.now()
     db.flush()
-    patterns.recount(db, sorted({pattern for pattern in moved if pattern is not None}))
+    figures.fold(db, [pattern for pattern in moved if pattern is not None])
     changed = {key: [_plain(before[key]), _plain(getattr(issue, key))] for key in values if before[key] != getattr(issue, key)}
     audit.record(db, by, audit.Action.ISSUE_UPDATED, "issue", issue.id, changed)
     return issue

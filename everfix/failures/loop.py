@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import event, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, attributes, load_only
 
 from everfix.core import clock, jobs
 from everfix.core import db as database
 from everfix.core.db import Json
-from everfix.failures import fingerprint, grouping, learned, names, patterns, predictions, recommendations, scopes, verifications
+from everfix.failures import figures, fingerprint, grouping, memory, names, patterns, predictions, rating, recommendations, verifications
 from everfix.identity import workspaces
 from everfix.ingest.events import Issue
 
-NAME = "grouping"
-SCOPE = "workspace"  # a workspace is one scope, since one cause speaks through many tools
 TOGETHER = 2_000  # issues that one run takes, its own and those of jobs that wait: what is done once for each pattern is done less often
 EXACT = 0.95  # confidence of an exact match: two failures with one fingerprint
-SLACK = 2  # points by which an issue's risk may lag behind its pattern's until the next refresh
 FIRST = 0.5  # confidence of a pattern's first member
 
 
@@ -43,7 +39,7 @@ class Batch:
 def failure(issue: Issue) -> fingerprint.Failure:
     """Return the issue as the fingerprint sees it."""
     return fingerprint.Failure(
-        scope=SCOPE,
+        scope=memory.SCOPE,
         title=issue.title,
         message=issue.body,
         stacktrace=issue.stacktrace,
@@ -62,35 +58,6 @@ def fingerprints(_db: Session, batch: Batch) -> None:
             batch.prints[issue.id] = fingerprint.of(failure(issue))
 
 
-_held: dict[UUID, tuple[int, grouping.Grouper]] = {}  # this process's copy of each workspace's grouper, with its revision
-_held_lock = threading.Lock()
-
-
-def _grouper(db: Session) -> grouping.Grouper:
-    """Return what the workspace has learnt: from this transaction, else this process's copy if it is current, else as stored."""
-    held = db.info.pop(NAME, None)
-    if held is None:
-        with _held_lock:
-            held = _held.pop(database.current(db), None)  # put back by the commit: what was rolled back must not be remembered
-    if held is not None and held[0] == learned.revision(db, NAME, fingerprint.CURRENT):
-        return held[1]  # type: ignore[no-any-return]
-    stored = learned.load(db, NAME, fingerprint.CURRENT)
-    return grouping.Grouper.from_state(stored[0]) if stored else grouping.Grouper()
-
-
-def _hold(db: Session, grouper: grouping.Grouper) -> None:
-    """Store what the workspace has learnt, and keep this process's copy once that is committed."""
-    workspace = database.current(db)
-    db.info[NAME] = (learned.save(db, NAME, fingerprint.CURRENT, grouper.state()), grouper)
-
-    def keep(session: Session) -> None:
-        if made := session.info.get(NAME):
-            with _held_lock:
-                _held[workspace] = made
-
-    event.listen(db, "after_commit", keep, once=True)
-
-
 def assign(db: Session, batch: Batch) -> None:
     """Put each issue into its pattern: by exact key, else by likeness, else into a new one; the reason is stored with it.
 
@@ -98,13 +65,13 @@ def assign(db: Session, batch: Batch) -> None:
     patterns become one.
     """
     here = workspaces.here(db)
-    grouper = _grouper(db)
-    scope = grouper.scopes.setdefault(SCOPE, scopes.Scope())
+    held = memory.take(db)
+    scope = memory.begin(held)
     judged: list[tuple[Issue, fingerprint.Fingerprint, grouping.Assignment]] = []
     for issue in batch.issues:
         found = batch.prints.get(issue.id)
         if found is not None:
-            judged.append((issue, found, _allowed(here, found, grouping.assign(scope, found, grouper.corrections))))
+            judged.append((issue, found, _allowed(here, found, grouping.assign(scope, found, held.grouper.corrections))))
         elif issue.pattern_id is not None:
             batch.touched.add(issue.pattern_id)
     known = patterns.known(db, fingerprint.CURRENT, {name for _, _, made in judged for name in (made.group, *made.absorbed)})
@@ -131,7 +98,7 @@ def assign(db: Session, batch: Batch) -> None:
         patterns.absorb(db, gone_pattern, kept)
         batch.touched.discard(gone_pattern)
         batch.touched.add(kept)
-    _hold(db, grouper)
+    memory.keep(db, held)
 
 
 def _allowed(here: workspaces.Workspace, found: fingerprint.Fingerprint, made: grouping.Assignment) -> grouping.Assignment:
@@ -201,14 +168,15 @@ def _draft(issue: Issue, found: fingerprint.Fingerprint) -> patterns.Draft:
 
 def recount(db: Session, batch: Batch) -> None:
     """Bring the touched patterns' figures, hours and status in line with their members."""
-    patterns.recount(db, sorted(batch.touched))
+    figures.fold(db, sorted(batch.touched))
 
 
 def predict(db: Session, batch: Batch) -> None:
     """Settle what has ended, predict the touched patterns anew, and set risk by the new probabilities."""
     predictions.resolve(db, batch.now)
     touched = sorted(batch.touched)
-    patterns.rate(db, touched, predictions.refresh(db, batch.now, touched), slack=SLACK)
+    odds = predictions.refresh(db, batch.now, touched)
+    rating.rate(db, touched, odds, came=[issue.id for issue in batch.issues], joined=list(batch.prints))
 
 
 def recommend(db: Session, batch: Batch) -> None:
@@ -249,7 +217,7 @@ def refresh(db: Session, now: datetime) -> int:
     database.lock(db, "loop")
     predictions.resolve(db, now)
     made = predictions.refresh(db, now)
-    patterns.rate(db, sorted(made), made)
+    rating.rate(db, sorted(made), made)
     recommendations.refresh(db, sorted(made))
     verifications.check(db, now)
     return len(made)

@@ -40,7 +40,7 @@ class Prediction(WorkspaceRow, Base):
         CheckConstraint("status IN ('active', 'dismissed', 'superseded')", name="status"),
         Index("uq_predictions_day", "workspace_id", "pattern_id", "window_days", "day", unique=True),
         Index("ix_predictions_status", "workspace_id", "status", "probability", "id"),
-        Index("ix_predictions_expires", "workspace_id", "expires_at"),
+        Index("ix_predictions_expires", "workspace_id", "expires_at", postgresql_where=text("outcome IS NULL")),
     )
 
     pattern_id: Mapped[UUID]

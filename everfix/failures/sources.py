@@ -15,6 +15,7 @@ from typing import Any
 
 from everfix.failures import normalise
 from everfix.failures.fingerprint import Features
+from everfix.failures.journal import Journal
 
 MOST_TOKENS, MOST_TIMES = 60_000, 512
 LEARN = 20  # distinct failures after which a source's own figures are trusted
@@ -76,7 +77,8 @@ class Source:
     arrived: int = 0
     repeats: int = 0
     together: int = 0
-    _gaps: list[float] = field(default_factory=list)
+    journal: Journal = field(default_factory=Journal, compare=False)
+    _gaps: list[float] = field(default_factory=list, compare=False)
 
     def arrive(self, at: float | None) -> None:
         """Count one failure, new or known, at a time in seconds since 1970; beyond MOST_TIMES the oldest tenth is forgotten."""
@@ -97,9 +99,11 @@ class Source:
             self.headlines += (held + 1) * math.log(held + 1) - (held * math.log(held) if held else 0.0)
         for token in bag.tokens:
             self.documents[token] = self.documents.get(token, 0) + 1
+        self.journal.mark("documents", bag.tokens)
         if len(self.documents) > MOST_TOKENS:
             usual = sorted(self.documents.values())[len(self.documents) // 10]  # the rarest tenth, or all that are as rare, go
             self.documents = {t: n for t, n in self.documents.items() if n > usual}
+            self.journal.all()
 
     def repeat(self, same_moment: bool) -> None:
         """Count a telling failure that came again for the first time: at the very moment it came first, or later."""
@@ -154,13 +158,15 @@ class Source:
         low, high = min(one, other) - margin, max(one, other) + margin
         return bisect.bisect_right(self.times, high) - bisect.bisect_left(self.times, low)
 
-    def to_json(self) -> dict[str, Any]:
-        names = ("seen", "documents", "headlines", "times", "arrived", "repeats", "together")
-        return {name: getattr(self, name) for name in names}
+    def figures(self) -> dict[str, Any]:
+        """Return what is small: all but the documents."""
+        return {name: getattr(self, name) for name in ("seen", "headlines", "times", "arrived", "repeats", "together")}
 
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Source:
-        return cls(**{**raw, "documents": dict(raw["documents"]), "times": list(raw["times"])})
+    def set(self, figures: dict[str, Any]) -> None:
+        """Take over what `figures` returned."""
+        for name, value in figures.items():
+            setattr(self, name, list(value) if isinstance(value, list) else value)
+        self._gaps = []
 
 
 def learnt(bags: Iterable[Bag]) -> Source:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from everfix.failures.journal import Journal
+
 WORDS = 4  # distinct plain words in one place that make it a parameter
 FIRST = 8  # the same for a line's first word, which is mostly a verb or the name of a part
 PAIRS = 8  # distinct pairs of names in two places
@@ -70,6 +72,7 @@ class Templates:
 
     groups: dict[str, str] = field(default_factory=dict)
     gaps: dict[str, dict[str, str]] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal, compare=False)
 
     def place(self, row: tuple[str, ...], group: str, among: str = "", few: int = WORDS) -> tuple[list[str], dict[str, Any]]:
         """Enter a line under `group`; return the groups that are the same template as it (oldest first, without `group`) and why.
@@ -78,19 +81,21 @@ class Templates:
         """
         whole = "\x1f".join((among, *row) if among else row)
         same = self.groups.setdefault(whole, group)
+        self.journal.mark("lines", (whole,))
         if len(self.groups) > MOST_LINES:
-            for old in list(self.groups)[: MOST_LINES // 10]:
-                del self.groups[old]
+            self._drop("lines", self.groups, MOST_LINES // 10)
         if same != group:
             return [same], {"template": " ".join(row)}
         found: dict[str, None] = {}
         why: dict[str, Any] = {}
         for gap, value, many in _gaps(row):
             enough = min(many, few) if among else many
-            held = self._held(f"{among}\x1f{gap}" if among else gap)
+            name = f"{among}\x1f{gap}" if among else gap
+            held = self._held(name)
             alike = [g for v, g in held.items() if _alike(v, value)]
-            if value in held or len(held) < KEPT:
-                held.setdefault(value, group)
+            if value not in held and len(held) < KEPT:
+                held[value] = group
+                self.journal.mark("gaps", (name,))
             if len(held) >= (2 if ANY in held else enough):
                 alike = list(held.values())
             for other in alike:
@@ -103,22 +108,22 @@ class Templates:
         """Let every line name the group that its group has become."""
         self.groups = {whole: resolve(g) for whole, g in self.groups.items()}
         self.gaps = {gap: {value: resolve(g) for value, g in held.items()} for gap, held in self.gaps.items()}
+        self.journal.all()
+
+    def _drop(self, table: str, held: dict[str, Any], many: int) -> None:
+        """Forget the oldest entries."""
+        old = list(held)[:many]
+        for name in old:
+            del held[name]
+        self.journal.drop(table, old)
 
     def _held(self, gap: str) -> dict[str, str]:
         held = self.gaps.get(gap)
         if held is None:
             if len(self.gaps) >= MOST_GAPS:
-                for old in list(self.gaps)[: MOST_GAPS // 10]:
-                    del self.gaps[old]
+                self._drop("gaps", self.gaps, MOST_GAPS // 10)
             held = self.gaps[gap] = {}
         return held
-
-    def to_json(self) -> dict[str, Any]:
-        return {"groups": self.groups, "gaps": self.gaps}
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Templates:
-        return cls(dict(raw["groups"]), {gap: dict(held) for gap, held in raw["gaps"].items()})
 
 
 def _gaps(row: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:

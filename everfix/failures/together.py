@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from everfix.failures.fingerprint import Features
+from everfix.failures.journal import Journal
 
 WINDOW = 3600.0  # seconds within which two failures are in company
 SPELL = 3 * 3600.0  # failures closer than this are one spell: a burst is one piece of evidence
@@ -61,6 +62,7 @@ class Together:
     times: dict[str, list[float]] = field(default_factory=dict)
     voices: dict[str, list[Voice]] = field(default_factory=dict)
     recent: list[tuple[float, str]] = field(default_factory=list)
+    journal: Journal = field(default_factory=Journal, compare=False)
 
     def note(self, group: str, said: Voice, at: float, akin: Callable[[str], bool]) -> tuple[str, dict[str, Any]] | None:
         """Enter a failure; return the group that its group turns out to be one with, and what was counted, or None."""
@@ -71,12 +73,16 @@ class Together:
         known = self.voices.setdefault(group, [])
         if said not in known and len(known) < 4:
             known.append(said)
+        self._mark(group)
         near = dict.fromkeys(g for t, g in reversed(self.recent) if abs(at - t) <= WINDOW and g != group)
         self.recent.append((at, group))
         del self.recent[:-RECENT]
         if len(self.times) > MOST_GROUPS:
-            for old in list(self.times)[: MOST_GROUPS // 10]:
-                del self.times[old], self.voices[old]
+            old = list(self.times)[: MOST_GROUPS // 10]
+            for one in old:
+                del self.times[one], self.voices[one]
+            self.journal.drop("times", old)
+            self.journal.drop("voices", old)
         for other in near:
             limit = max((allowed(a, b) for a in known for b in self.voices.get(other, ())), default=0.0)
             if limit:
@@ -89,18 +95,14 @@ class Together:
         """Make two groups' moments one."""
         times, voices = self.times.pop(gone, []), self.voices.pop(gone, [])
         if times:
-            self.times[kept] = sorted([*self.times.get(kept, []), *times])[-KEPT:]
+            self.times[kept] = sorted([*self.times.pop(kept, []), *times])[-KEPT:]
             self.voices[kept] = list(dict.fromkeys([*self.voices.get(kept, []), *voices]))[:4]
         self.recent = [(t, kept if g == gone else g) for t, g in self.recent]
+        self._mark(*((gone, kept) if times else (gone,)))
 
-    def to_json(self) -> dict[str, Any]:
-        return {"times": self.times, "voices": {g: [list(v) for v in held] for g, held in self.voices.items()}, "recent": self.recent}
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Together:
-        times = {g: list(t) for g, t in raw["times"].items()}
-        voices = {g: [Voice(*v) for v in held] for g, held in raw["voices"].items()}
-        return cls(times, voices, [(t, g) for t, g in raw["recent"]])
+    def _mark(self, *groups: str) -> None:
+        self.journal.mark("times", groups)
+        self.journal.mark("voices", groups)
 
 
 def company(one: list[float], other: list[float]) -> dict[str, Any]:
