@@ -45,7 +45,6 @@ TASKS: Mapping[str, jobs.Task] = {
     digests.TASK: jobs.Task(digests.gather),
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
     notices.TASK: jobs.Task(notices.tell),
-    "delivery.send": jobs.Task(send.execute, failed=send.gave_up),
     "failures.compact": jobs.Task(memory.task_compact, concurrency=1),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.rate": jobs.Task(rating.task),
