@@ -1,6 +1,6 @@
 """Figures of patterns by differences, and what the grouper learnt since its last whole state: both cost as much as what is new.
 
-Revision: 0005
+Revision: 0008
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from everfix.migrations import policies
 
-revision = "0005"
-down_revision = "0004"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
