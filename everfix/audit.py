@@ -29,6 +29,8 @@ class Action(StrEnum):
     DESTINATION_DELETED = "destination.deleted"
     DESTINATION_TESTED = "destination.tested"
     DESTINATION_UPDATED = "destination.updated"
+    EXPORT_DOWNLOADED = "export.downloaded"
+    EXPORT_STARTED = "export.started"
     INGEST_ACCEPTED = "ingest.accepted"
     ISSUE_CREATED = "issue.created"
     ISSUE_UPDATED = "issue.updated"

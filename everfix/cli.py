@@ -1,4 +1,4 @@
-"""The command line: demo, serve, worker, migrate, ingest, report, backtest, group, token, link, docs."""
+"""The command line: demo, serve, worker, migrate, ingest, report, export, backtest, group, token, link, docs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from everfix import installation as installations
 from everfix import settings as settings_module
-from everfix.errors import ConfigurationError, EverfixError
+from everfix.errors import ConfigurationError, EverfixError, Invalid
 from everfix.installation import Installation
 from everfix.settings import Settings
 
@@ -266,6 +266,44 @@ def report(
             )
         out_file.write_bytes(body)
         out.print(f"wrote {out_file} ({len(body):,} bytes)")
+
+
+@app.command()
+def export(
+    resource: Annotated[str, typer.Argument(help="issues, patterns, predictions, recommendations, audit_log, members or connectors.")],
+    format_: Annotated[str, typer.Option("--format", help="csv, xlsx, json or pdf.")] = "csv",
+    out_file: Annotated[Path | None, typer.Option("--out", help="The file to write; default: the export's own name.")] = None,
+    filter_: Annotated[list[str] | None, typer.Option("--filter", help="A filter of the list, like severity=p1; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", help="How to write it, like decimal=, or bom=true; repeatable.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Only these columns, comma-separated.")] = None,
+    analysis: Annotated[bool, typer.Option("--analysis", help="Issues: with the columns of the analysis.")] = False,
+    data_dir: DataDir = None,
+    workspace: Annotated[str | None, typer.Option(help="The workspace's slug, where there are several.")] = None,
+) -> None:
+    """Write the raw rows of a resource to a file; many rows become a ZIP of several parts with a manifest."""
+    from everfix.exports import options as export_options  # noqa: PLC0415 - other commands need no exports
+    from everfix.exports import work as exports  # noqa: PLC0415 - as above
+
+    with opened(settings_of(data_dir)) as made:
+        how = export_options.read({**pairs(option), **({"columns": columns.split(",")} if columns else {})})
+        here = workspace_of(made, workspace)
+        asked = {"resource": resource, "format": format_, "filters": pairs(filter_), "options": how, "analysis": analysis}
+        with progress() as step:
+            file = exports.make(made, here, lambda done, words: step(words or "exporting", round(done * 100), 100), **asked)
+        path = out_file or Path(file.filename)
+        with path.open("wb") as target:
+            target.writelines(made.storage.stream(file.storage_key))
+        out.print(f"wrote {path} ({file.size:,} bytes, SHA-256 {file.sha256})")
+        if out_file is not None and out_file.suffix != Path(file.filename).suffix:
+            err.print(f"note: the file is a {Path(file.filename).suffix} of several parts and a manifest")
+
+
+def pairs(given: list[str] | None) -> dict[str, str]:
+    """Return `name=value` words as a dict; raises Invalid for one without "="."""
+    wrong = [word for word in given or () if "=" not in word]
+    if wrong:
+        raise Invalid(f"{wrong[0][:60]!r} is not of the form name=value")
+    return {name.strip(): value for name, _, value in (word.partition("=") for word in given or ())}
 
 
 @app.command()

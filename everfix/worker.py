@@ -32,6 +32,8 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.failures import loop, memory, rating
+from everfix.exports import work as export_work
+from everfix.failures import loop
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.reports import execution, ticks
@@ -45,6 +47,7 @@ TASKS: Mapping[str, jobs.Task] = {
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
     notices.TASK: jobs.Task(notices.tell),
     "failures.compact": jobs.Task(memory.task_compact, concurrency=1),
+    "exports.run": jobs.Task(export_work.execute),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.rate": jobs.Task(rating.task),
     "failures.refresh": jobs.Task(loop.task_refresh),

@@ -137,6 +137,7 @@ def _fill(workspace: make.Workspace) -> None:
     workspace.learn(*make.failures("database", (20, 15, 9, 3, 2, 1)))
     workspace.api.ok("POST", "/v1/changes", {"changes": [{"external_id": "c", "title": "Deploy", "occurred_at": make.NOW.isoformat()}]})
     workspace.api.ok("POST", "/v1/reports/generate", {"template": "blank", "sections": ["issue_kpis"], "format": "json"})
+    workspace.api.ok("POST", "/v1/exports", {"resource": "members"})
     workspace.work()
     with workspace.db() as db:
         found = db.execute(select(Recommendation.id)).scalars().one()

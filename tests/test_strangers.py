@@ -27,7 +27,7 @@ from tests import asking, make
 # Routes without a bearer, and why nobody else's data can come out of them.
 PUBLIC = {("GET", "/v1/downloads/{token}"): "the link is signed, names one file and expires"}
 # What an id in a path names, so that another workspace's can be tried.
-NAMED = {f"{noun}_id": noun for noun in ("issue", "pattern", "prediction", "recommendation", "step", "job", "run")}
+NAMED = {f"{noun}_id": noun for noun in ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "export")}
 # Path parameters that name nothing of a workspace, with a value that is sound.
 WORDS = {"source": "pagerduty"}
 # The job that an id must be of, where a route serves only one kind.
@@ -42,6 +42,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/issues"): {"title": "x"},
     ("PATCH", "/v1/issues/{issue_id}"): {"status": "closed"},
     ("POST", "/v1/changes"): {"changes": [{"external_id": "x", "title": "x", "occurred_at": "2026-01-01T00:00:00Z"}]},
+    ("POST", "/v1/exports"): {"resource": "issues"},
     ("POST", "/v1/reports/generate"): {"template": "issue_digest", "format": "json"},
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
     ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
@@ -94,9 +95,7 @@ def _path(route: APIRoute, ids: dict[str, str] | None = None) -> str:
 
 
 def _of(route: APIRoute, ids: dict[str, str]) -> dict[str, str]:
-    plain = dict.fromkeys(
-        ("issue", "pattern", "prediction", "recommendation", "step", "job", "run"), "00000000-0000-7000-8000-000000000000"
-    )
+    plain = dict.fromkeys(NAMED.values(), "00000000-0000-7000-8000-000000000000")
     kind = KINDS.get(route.path)
     return {**plain, **ids, **({"job": ids[kind]} if kind and kind in ids else {})}
 
@@ -113,6 +112,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
     asking.everything(workspace)
     answer = api.ok("POST", "/v1/ingest/events", make.event())
     job = api.ok("POST", "/v1/reports/generate", {"template": "issue_digest", "format": "json"})
+    export = api.ok("POST", "/v1/exports", {"resource": "issues"})
     with workspace.db() as db:
         return {
             "issue": answer["issue_id"],
@@ -122,6 +122,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "step": str(db.execute(select(Step.id).limit(1)).scalar_one()),
             "job": job["id"],
             "run": job["run_id"],
+            "export": export["id"],
             "ingest_job": answer["job_id"],
         }
 

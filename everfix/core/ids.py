@@ -28,6 +28,7 @@ class Prefix(StrEnum):
     EXPERIMENT = "exp"
     DELIVERY = "dlv"
     DESTINATION = "dst"
+    EXPORT = "exp"
     FILE = "fil"
     INGEST_JOB = "ing_job"
     ISSUE = "iss"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from queue import Full, Queue
 from typing import Any
 from uuid import UUID
 
@@ -51,11 +53,24 @@ class Storage:
         return Stored(key, len(body), hashlib.sha256(body).hexdigest())
 
     def put_stream(self, workspace: UUID, name: str, pieces: Iterable[bytes]) -> Stored:
-        """Store what `pieces` yields, whole or not at all, with a few megabytes of it in memory; raises Unavailable."""
-        key, seen = f"{workspace}/{name}", _Seen(pieces)
-        with self._said("stored"):
-            obstore.put(self._store, key, iter(seen), use_multipart=True, chunk_size=PART, max_concurrency=UPLOADS)
+        """Store what `pieces` yields, whole or not at all, with a few megabytes of it in memory; raises Unavailable.
+
+        The upload pulls its pieces from inside the store's own event loop, where nothing may wait for a database or for the store
+        itself; so it runs on a thread of its own and is handed what this one makes.
+        """
+        key, seen, handed, whole = f"{workspace}/{name}", _Seen(pieces), _Handed(), False
+        with ThreadPoolExecutor(1, thread_name_prefix="upload") as thread:
+            upload = thread.submit(self._upload, key, iter(handed))
+            try:
+                whole = all(handed.give(piece, upload) for piece in seen)
+            finally:
+                handed.give(END if whole else BROKEN, upload)
+            upload.result()
         return Stored(key, seen.size, seen.digest.hexdigest())
+
+    def _upload(self, key: str, pieces: Iterator[bytes]) -> None:
+        with self._said("stored"):
+            obstore.put(self._store, key, pieces, use_multipart=True, chunk_size=PART, max_concurrency=UPLOADS)
 
     def put_file(self, workspace: UUID, name: str, path: Path) -> Stored:
         """Store a file of this machine; raises Unavailable."""
@@ -113,6 +128,32 @@ class Storage:
             raise Unavailable(f"files cannot be {what} in {self.place}: there is no such bucket or folder") from problem
         except (obstore.exceptions.BaseError, OSError) as problem:
             raise Unavailable(f"files cannot be {what} in {self.place}: {reason(problem)}") from problem
+
+
+END, BROKEN = object(), object()
+
+
+class _Handed:
+    """Pieces on their way from the thread that makes them to the one that stores them; two at a time."""
+
+    def __init__(self) -> None:
+        self._queue: Queue[Any] = Queue(2)
+
+    def give(self, piece: Any, to: Future[None]) -> bool:  # noqa: ANN401 - bytes, END or BROKEN
+        """Wait until there is room for one more, and return True; False when nobody takes any more."""
+        while not to.done():
+            try:
+                self._queue.put(piece, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (piece := self._queue.get()) is not END:
+            if piece is BROKEN:
+                raise OSError("what was to be stored broke off")  # so that the store throws away what it has
+            yield piece
 
 
 class _Seen:

@@ -248,6 +248,7 @@ class Document(Frozen):
     generated_at: datetime
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     brand: Brand = Brand()
+    facts: tuple[tuple[str, str], ...] = ()  # stand on the first page instead of the period, for what reports on none
     notices: tuple[str, ...] = ()  # said on the cover and on the page, e.g. that the data are simulated
     sections: tuple[Section, ...]
     narrative: Narrative | None = None

@@ -148,7 +148,7 @@ def _report(document: Document) -> Json:
         "keywords": ["report", *([words.printable(document.template)] if document.template else [])],
         "logo": logo.clean(document.brand.logo_svg),
         "whose": "" if document.workspace in document.subtitle else upright(words.short(words.printable(document.workspace), 60)),
-        "period": cells.period(document),
+        "period": words.printable(document.facts[0][1]) if document.facts else cells.period(document),
         "when": f"{words.printable(document.period.label)}, {cells.period(document)}" if document.period.label else cells.period(document),
         "foot": words.short(f"{words.printable(document.workspace)[:60]} · made {cells.generated(document)}", 140),
         "facts": _facts(document),
@@ -176,6 +176,9 @@ def _colours(brand: str) -> dict[str, str]:
 
 
 def _facts(document: Document) -> list[tuple[str, str]]:
+    if document.facts:
+        own = [(words.short(words.printable(name), 40), upright(words.short(words.printable(text), 200))) for name, text in document.facts]
+        return [*own, ("Made", upright(cells.generated(document)))]
     facts = [
         ("Period", f"{cells.period(document)} · {document.period.days} days"),
         ("Compared with", cells.compared(document)),

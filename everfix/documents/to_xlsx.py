@@ -66,7 +66,8 @@ class Names:
         return name
 
 
-def _format() -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format
+def format_() -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format
+    """Return a new format of cells."""
     from rustpy_xlsxwriter import Format  # noqa: PLC0415 - as above
 
     return Format()
@@ -75,18 +76,19 @@ def _format() -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format
 def _header(document: Document) -> Any:  # noqa: ANN401 - as above
     tones = palette.of(document.brand.colour, "light")
     on = max((tones.paper, tones.ink), key=lambda colour: palette.contrast(tones.accent, colour))
-    return _format().set_bold().set_background_color(tones.accent).set_font_color(on).set_text_wrap().set_align("top")
+    return format_().set_bold().set_background_color(tones.accent).set_font_color(on).set_text_wrap().set_align("top")
 
 
 def _bold() -> Any:  # noqa: ANN401 - as above
-    return _format().set_bold().set_align("top")
+    return format_().set_bold().set_align("top")
 
 
 def _wrapped() -> Any:  # noqa: ANN401 - as above
-    return _format().set_text_wrap().set_align("top")
+    return format_().set_text_wrap().set_align("top")
 
 
-def _text(text: str) -> str:
+def clean(text: str) -> str:
+    """Return a text that a cell can hold."""
     return words.short(words.printable(text), CELL - 1)
 
 
@@ -110,7 +112,7 @@ def _summary(document: Document) -> Iterator[Json]:
     lines += [("Live report", document.link)] if cells.link(document.link) else []
     for name, text in lines:
         if text:
-            yield {"Part": _text(name), "Content": _text(text)}
+            yield {"Part": clean(name), "Content": clean(text)}
 
 
 def _figures(document: Document, block: Figures) -> Json:
@@ -121,20 +123,20 @@ def _figures(document: Document, block: Figures) -> Json:
             zip(
                 headers,
                 (
-                    _text(figure.title),
+                    clean(figure.title),
                     figure.value,
                     figure.previous,
                     words.change(figure.value, figure.previous),
                     cells.show(document, figure.value, figure.unit),
                     document.currency if figure.unit is Unit.MONEY else str(figure.unit),
-                    _text(figure.note),
+                    clean(figure.note),
                 ),
                 strict=True,
             )
         )
         for figure in block.figures
     ]
-    formats = [_format(), _format(), _format(), _format().set_num_format("+0.0%;-0.0%;0.0%"), _format(), _format(), _format()]
+    formats = [format_(), format_(), format_(), format_().set_num_format("+0.0%;-0.0%;0.0%"), format_(), format_(), format_()]
     return {
         "data": rows or [dict.fromkeys(headers)],
         "column_widths": [34, 14, 14, 11, 16, 12, 50],
@@ -169,7 +171,7 @@ def _table(document: Document, table: Table) -> Json:
     if linked:
         sheet |= {"url_columns": [headers[-1]]}
         widths.append(40)
-        formats.append(_format().set_hyperlink())
+        formats.append(format_().set_hyperlink())
     # A colour scale, not data bars: those are an extension that other readers than Excel warn about and drop.
     tint = palette.mix("#ffffff", palette.of(document.brand.colour).accent, 0.45)
     rule = {"type": "2_color_scale", "min_color": "#ffffff", "max_color": tint}
@@ -185,7 +187,7 @@ def _headers(table: Table) -> list[str]:
     headers: list[str] = []
     for column in table.columns:
         suffix = " (h:mm:ss)" if column.unit is Unit.SECONDS else ""
-        headers.append(_spare(headers, words.short(_text(column.title), 200) + suffix))
+        headers.append(_spare(headers, words.short(clean(column.title), 200) + suffix))
     return headers
 
 
@@ -200,7 +202,7 @@ def _spare(headers: list[str], wish: str) -> str:
 def _column(document: Document, column: Column, *, tall: bool) -> Any:  # noqa: ANN401 - rustpy_xlsxwriter.Format, or None
     if not tall and column.unit is not Unit.MONEY and column.unit not in FORMATS:
         return None
-    made = _format().set_align("top") if tall else _format()
+    made = format_().set_align("top") if tall else format_()
     if column.unit is Unit.MONEY:
         return made.set_num_format(MONEY.get(document.currency, f'"{document.currency}" #,##0'))
     if column.unit in FORMATS:
@@ -224,7 +226,7 @@ def _typed(unit: Unit, zone: ZoneInfo) -> Callable[[Sequence[Any]], Iterable[Any
         case Unit.SECONDS:
             return lambda part: [cell / SECONDS_OF_DAY if isinstance(cell, int | float) else _plain(cell) for cell in part]
         case _:
-            return _plains
+            return plains
 
 
 def _instant(cell: str, zone: ZoneInfo) -> datetime:
@@ -237,7 +239,8 @@ def _instant(cell: str, zone: ZoneInfo) -> datetime:
 NUMBERS = frozenset({int, float, bool, type(None)})
 
 
-def _plains(part: Sequence[Cell]) -> Sequence[Cell]:
+def plains(part: Sequence[Cell]) -> Sequence[Cell]:
+    """Return a stretch of a column of texts or numbers as a cell can hold it; most need no change, and one look tells."""
     kinds = set(map(type, part))
     if kinds <= NUMBERS:
         return part
@@ -249,4 +252,4 @@ def _plains(part: Sequence[Cell]) -> Sequence[Cell]:
 def _plain(cell: Cell) -> Cell:
     if cell is None or cell == "":
         return None
-    return _text(cell) if isinstance(cell, str) else cell
+    return clean(cell) if isinstance(cell, str) else cell

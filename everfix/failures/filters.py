@@ -49,7 +49,7 @@ class Filter(BaseModel):
         return query.where(*self.conditions())
 
 
-def _given(*pairs: tuple[Any, Callable[[Any], ColumnElement[bool]]]) -> list[ColumnElement[bool]]:
+def given(*pairs: tuple[Any, Callable[[Any], ColumnElement[bool]]]) -> list[ColumnElement[bool]]:
     return [condition(value) for value, condition in pairs if value is not None]
 
 
@@ -93,7 +93,7 @@ class IssueFilter(_Risk):
     date_to: fields.Moment | None = None
 
     def conditions(self) -> Iterable[ColumnElement[bool]]:
-        return _given(
+        return given(
             (self.status, one_of(Issue.status)),
             (self.severity, one_of(Issue.severity)),
             (self.kind, one_of(Issue.kind)),
@@ -120,7 +120,7 @@ class PatternFilter(_Risk):
     domain: Words | None = None  # type: ignore[valid-type]
 
     def conditions(self) -> Iterable[ColumnElement[bool]]:
-        return _given(
+        return given(
             (self.status, one_of(Pattern.status)),
             (self.q or None, lambda value: Pattern.name.icontains(value, autoescape=True)),
             (self.domain, _same(Pattern.domain)),
@@ -138,7 +138,7 @@ class PredictionFilter(Filter):
     status: choices(("active", "dismissed", "superseded")) = "active"  # type: ignore[valid-type]
 
     def conditions(self) -> Iterable[ColumnElement[bool]]:
-        return _given(
+        return given(
             (self.status, one_of(Prediction.status)),
             (self.min_probability, lambda value: Prediction.probability >= value),
             (self.window_days, _same(Prediction.window_days)),
@@ -154,7 +154,7 @@ class RecommendationFilter(Filter):
     impact: choices(("high", "medium", "quick_win")) = None  # type: ignore[valid-type]
 
     def conditions(self) -> Iterable[ColumnElement[bool]]:
-        return _given(
+        return given(
             (self.type, one_of(Recommendation.type)),
             (self.status, one_of(Recommendation.status)),
             (self.impact, one_of(Recommendation.impact)),

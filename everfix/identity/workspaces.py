@@ -22,6 +22,7 @@ class Workspace(Base):
         UniqueConstraint("organization_id", "slug"),
         CheckConstraint("ai_confidence_threshold BETWEEN 0 AND 1", name="confidence"),
         CheckConstraint("alert_threshold BETWEEN 0 AND 1", name="alert"),
+        CheckConstraint("files_days BETWEEN 1 AND 3650", name="files_days"),
         CheckConstraint("ai_proof_window_days BETWEEN 7 AND 365", name="proof_window"),
     )
 
@@ -44,6 +45,11 @@ class Workspace(Base):
     mail_domains: Mapped[list[str]] = mapped_column(server_default="{}")  # whom mail may go to; empty: everybody
     simulated: Mapped[bool] = mapped_column(server_default="false")
     brand_colour: Mapped[str] = mapped_column(server_default="#0f766e")
+    brand_name: Mapped[str] = mapped_column(server_default="")  # "" is the workspace's own name
+    brand_logo_svg: Mapped[str] = mapped_column(server_default="")
+    brand_logo_png: Mapped[str] = mapped_column(server_default="")  # base64; only one of the two logos is set
+    files_days: Mapped[int] = mapped_column(server_default="365")  # how long report runs, exports and their files are kept
+    files_hold: Mapped[bool] = mapped_column(server_default="false")  # a legal hold: nothing of them is removed
     created_at: Mapped[datetime] = created()
 
 

@@ -17,6 +17,7 @@ from everfix.core.crypto import BadSignature
 from everfix.core.db import enter
 from everfix.deps import Db, Files, SigningKeys, client_ip
 from everfix.errors import Gone, NotFound
+from everfix.exports.requests import ExportFile
 from everfix.identity.principals import system
 from everfix.reports.runs import File
 
@@ -37,7 +38,7 @@ def download(request: Request, db: Db, token: str, keys: SigningKeys, files: Fil
     if clock.now() > until:
         raise Gone("this link has expired; ask for the job again to get a new one")
     enter(db, workspace)
-    file = db.execute(select(File).where(File.id == file_id)).scalar_one_or_none()
+    file = _found(db, file_id)
     if file is None:
         raise Gone("the file is no longer kept")
     made = ranges.answer(request, files, file)
@@ -46,9 +47,15 @@ def download(request: Request, db: Db, token: str, keys: SigningKeys, files: Fil
     return made
 
 
-def _recorded(request: Request, db: Db, workspace: UUID, file: File, by: str) -> None:
+def _found(db: Db, file_id: UUID) -> File | ExportFile | None:
+    file = db.execute(select(File).where(File.id == file_id)).scalar_one_or_none()
+    return file or db.execute(select(ExportFile).where(ExportFile.id == file_id)).scalar_one_or_none()
+
+
+def _recorded(request: Request, db: Db, workspace: UUID, file: File | ExportFile, by: str) -> None:
     """Note who took what: a link has no person in it but the one whom it was made for."""
     who = dataclasses.replace(
         system(workspace, f"link of {by}" if by else "signed link"), kind="link", ip=client_ip(request), trace_id=request.state.trace_id
     )
-    audit.record(db, who, audit.Action.REPORT_DOWNLOADED, "file", file.id, {"filename": file.filename})
+    action = audit.Action.EXPORT_DOWNLOADED if isinstance(file, ExportFile) else audit.Action.REPORT_DOWNLOADED
+    audit.record(db, who, action, "file", file.id, {"filename": file.filename})
