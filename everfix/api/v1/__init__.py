@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from everfix.api.v1 import ai, changes, downloads, ingest, issues, jobs, patterns, predictions, recommendations, reports
+from everfix.api.v1 import ai, changes, downloads, exports, ingest, issues, jobs, patterns, predictions, recommendations, reports
 
 router = APIRouter(prefix="/v1")
-for resource in (ai, ingest, issues, patterns, predictions, recommendations, changes, jobs, reports, downloads):
-from everfix.api.v1 import changes, downloads, exports, ingest, issues, jobs, patterns, predictions, recommendations, reports
-
-router = APIRouter(prefix="/v1")
-for resource in (ingest, issues, patterns, predictions, recommendations, changes, jobs, reports, exports, downloads):
+for resource in (ai, ingest, issues, patterns, predictions, recommendations, changes, jobs, reports, exports, downloads):
     router.include_router(resource.router)
