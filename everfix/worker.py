@@ -31,9 +31,8 @@ from sqlalchemy.exc import OperationalError
 from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
-from everfix.failures import loop, memory, rating
 from everfix.exports import work as export_work
-from everfix.failures import loop
+from everfix.failures import loop, memory, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.reports import execution, ticks
