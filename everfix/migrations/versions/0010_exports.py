@@ -1,6 +1,6 @@
 """Exports: what was asked for, and the files it came to; how long a workspace keeps files; its brand.
 
-Revision: 0009
+Revision: 0010
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
