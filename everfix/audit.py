@@ -54,6 +54,8 @@ class Action(StrEnum):
     PREDICTION_JUDGED = "prediction.judged"
     PREDICTION_SETTLED = "prediction.settled"
     RECIPIENT_CHOSE = "recipient.chose"
+    RECOMMENDATION_ATTESTED = "recommendation.attested"
+    RECOMMENDATION_PUSHED = "recommendation.pushed"
     RECOMMENDATION_UPDATED = "recommendation.updated"
     REPORT_ADOPTED = "report.adopted"
     REPORT_BACKFILLED = "report.backfilled"

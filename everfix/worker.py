@@ -33,6 +33,7 @@ from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.exports import work as export_work
 from everfix.failures import loop, memory, rating
+from everfix.failures import loop, pushes
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.reports import execution, ticks
@@ -44,6 +45,7 @@ TASKS: Mapping[str, jobs.Task] = {
     "ai.test": jobs.Task(ai.task_test, attempts=1),
     digests.TASK: jobs.Task(digests.gather),
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
+    pushes.TASK: jobs.Task(pushes.follow),
     notices.TASK: jobs.Task(notices.tell),
     "failures.compact": jobs.Task(memory.task_compact, concurrency=1),
     "exports.run": jobs.Task(export_work.execute),
@@ -56,6 +58,7 @@ REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
 TICK_EVERY = 5.0  # seconds between two looks at the clock
 # What the clock queues for each workspace: how often, in seconds, and a query that finds a row where there is anything to do.
 PERIODIC: Mapping[str, tuple[float, str]] = {
+    pushes.TASK: (3600.0, "SELECT 1 FROM tickets WHERE state IN (\'open\', \'started\') LIMIT 1"),
     "ai.purge": (86_400.0, "SELECT 1 FROM prompt_logs LIMIT 1"),
     "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
 }

@@ -55,6 +55,7 @@ class Prefix(StrEnum):
     SYNTHGEN_RUN = "syn"
     TOKEN = "tok"
     USER = "usr"
+    VERIFICATION = "ver"
     WORKSPACE = "ws"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from everfix.delivery import apprise_, mail, pagerduty, slack, teams, webhook
+from everfix.delivery import apprise_, github_issues, jira, linear, mail, pagerduty, slack, teams, webhook
 from everfix.delivery.envelope import Channel
 from everfix.errors import Malformed
 
-CHANNELS: Mapping[str, Channel] = {module.CHANNEL.kind: module.CHANNEL for module in (slack, teams, webhook, mail, pagerduty, apprise_)}
+MODULES = (slack, teams, webhook, mail, pagerduty, apprise_, jira, linear, github_issues)
+CHANNELS: Mapping[str, Channel] = {module.CHANNEL.kind: module.CHANNEL for module in MODULES}
 DOCUMENTED = ("slack", "teams", "webhook", "ops_email")  # the kinds that the dashboards' surface knows
 
 

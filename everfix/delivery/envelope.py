@@ -71,3 +71,4 @@ class Channel:
     config: type[Config]
     send: Callable[[Envelope], Json]
     recipients: Callable[[Any], Sequence[str]] | None = None  # of a config, where one destination stands for several people
+    follow: Callable[[Any, Guard, str], str] | None = None  # of a tracker: (config, guard, ticket) → a state of `tickets.State`

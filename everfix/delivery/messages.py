@@ -18,7 +18,7 @@ from everfix.core import ids
 from everfix.core.db import Base, Json, WorkspaceRow, created
 from everfix.errors import NotFound
 
-Kind = Literal["report", "alert", "test", "digest", "notice"]
+Kind = Literal["report", "alert", "test", "digest", "notice", "ticket"]
 Severity = Literal["info", "warning", "critical", "ok"]
 COLOURS: Mapping[str, str] = {"info": "#2563eb", "warning": "#b45309", "critical": "#b91c1c", "ok": "#15803d"}
 

@@ -23,6 +23,7 @@ FLOW = {
     IMPLEMENTED: (IN_PROGRESS,),
     DISMISSED: (PENDING,),
 }
+ATTESTED = "attested"
 CLAIMED = "claimed"  # the key of a fix that Everfix did not propose
 SAMPLE = 12  # newest issues of a pattern whose words say what kind of cause it is
 
@@ -52,7 +53,10 @@ class Recommendation(WorkspaceRow, Base):
     expected_loops_prevented: Mapped[float]
     expected_cost_saved: Mapped[float]
     why: Mapped[Json]
-    attestation: Mapped[str] = mapped_column(server_default="none")
+    attestation: Mapped[str] = mapped_column(server_default="none")  # none | attested
+    attestation_note: Mapped[str] = mapped_column(server_default="")
+    attested_by: Mapped[str | None]
+    attested_at: Mapped[datetime | None]
     implemented_at: Mapped[datetime | None]
     claim: Mapped[Json | None]
     created_at: Mapped[datetime] = created()
@@ -240,6 +244,7 @@ def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, 
     before, found.status, found.updated_at = found.status, status, clock.now()
     if before == IMPLEMENTED:
         found.implemented_at = found.claim = None
+        found.attestation, found.attestation_note, found.attested_by, found.attested_at = "none", "", None, None
         verifications.withdraw(db, found.id)
     if status == IMPLEMENTED:
         said = _completed(db, claim or claims.Claim())
@@ -270,6 +275,35 @@ def _completed(db: Session, said: claims.Claim) -> claims.Claim:
         "environment": said.environment or (str(environment)[:100] if environment else None),
     }
     return said.model_copy(update=added)
+
+
+def complete(db: Session, recommendation_id: UUID, step_id: UUID, *, done: bool, by: audit.Actor) -> Step:
+    """Tick one step off, or take that back; raises NotFound for a step of another recommendation."""
+    get(db, recommendation_id)
+    step = db.execute(select(Step).where(Step.id == step_id, Step.recommendation_id == recommendation_id)).scalar_one_or_none()
+    if step is None:
+        raise NotFound(f"the recommendation has no step {ids.show(ids.Prefix.STEP, step_id)}")
+    if done != (step.completed_at is not None):
+        step.completed_at = clock.now() if done else None
+        db.flush()
+        details = {"step": step.title, "completed": done}
+        audit.record(db, by, audit.Action.RECOMMENDATION_UPDATED, "recommendation", recommendation_id, details)
+    return step
+
+
+def attest(db: Session, recommendation_id: UUID, note: str, *, by: audit.Actor) -> Recommendation:
+    """Put a person's name under the fix; raises Conflict unless it is in place and its proof window has shown that it held."""
+    found = get(db, recommendation_id)
+    if found.status != IMPLEMENTED:
+        raise Conflict(f"a recommendation that is {found.status} cannot be attested: it is not in place")
+    query = select(verifications.Verification.verdict).where(verifications.Verification.recommendation_id == recommendation_id)
+    open_ = sorted({verdict for verdict in db.execute(query).scalars() if verdict != verifications.HELD})
+    if open_:
+        raise Conflict(f"only a fix that held can be attested; this one is {' and '.join(open_).replace('_', ' ')}")
+    found.attestation, found.attestation_note, found.attested_by, found.attested_at = ATTESTED, note, by.name, clock.now()
+    db.flush()
+    audit.record(db, by, audit.Action.RECOMMENDATION_ATTESTED, "recommendation", found.id, {"note": note})
+    return found
 
 
 def claim(

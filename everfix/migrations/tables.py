@@ -8,6 +8,7 @@ from everfix.core.db import Base
 from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.exports import requests as exports
 from everfix.failures import changes, figures, learned, patterns, predictions, recommendations, verifications
+from everfix.failures import changes, learned, patterns, predictions, pushes, recommendations, verifications
 from everfix.identity import ai, members, organisations, tokens, users, workspaces
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
@@ -42,6 +43,7 @@ MODULES = (
     privacy,
     projects,
     prompt_logs,
+    pushes,
     recommendations,
     runs,
     schedules,
