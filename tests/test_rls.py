@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from everfix.core import db as database
 from everfix.core.db import Database
 from everfix.core.embedded import Embedded
+from everfix.core.outbound import Guard
 from everfix.errors import ConfigurationError
-from everfix.failures import recommendations
+from everfix.failures import pushes, recommendations
 from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
 from everfix.migrations import tables
@@ -132,6 +133,13 @@ def test_the_application_role_has_no_powers(catalogue: psycopg.Connection[Any]) 
     assert may == (False,)
 
 
+def _ticket(workspace: make.Workspace, db: Session, recommendation: UUID) -> None:
+    config = {"token": "x", "repository": "acme/shop", "base_url": "https://git.example"}
+    delivering.destination(workspace, "github_issues", config)
+    installation = workspace.installation
+    pushes.push(db, installation.keys, Guard(), recommendation, "github_issues", url="", by=workspace.principal)
+
+
 def _fill(workspace: make.Workspace) -> None:
     """Put at least one row into every table."""
     workspace.learn(*make.failures("database", (20, 15, 9, 3, 2, 1)))
@@ -141,6 +149,7 @@ def _fill(workspace: make.Workspace) -> None:
     workspace.work()
     with workspace.db() as db:
         found = db.execute(select(Recommendation.id)).scalars().one()
+        _ticket(workspace, db, found)
         recommendations.move(db, found, "implemented", by=workspace.principal)
         schedules.create(db, workspace.principal, report_type="issue_digest", name="Daily", cron="0 9 * * *")
     make_ml.everything(workspace)
