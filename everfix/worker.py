@@ -58,7 +58,7 @@ REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
 TICK_EVERY = 5.0  # seconds between two looks at the clock
 # What the clock queues for each workspace: how often, in seconds, and a query that finds a row where there is anything to do.
 PERIODIC: Mapping[str, tuple[float, str]] = {
-    pushes.TASK: (3600.0, "SELECT 1 FROM tickets WHERE state IN (\'open\', \'started\') LIMIT 1"),
+    pushes.TASK: (3600.0, "SELECT 1 FROM tickets WHERE state IN ('open', 'started') LIMIT 1"),
     "ai.purge": (86_400.0, "SELECT 1 FROM prompt_logs LIMIT 1"),
     "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
 }

@@ -234,7 +234,7 @@ def test_c167_a_ticket_is_opened_its_link_kept_its_state_followed(alice: make.Wo
         reaching.work()
         assert sum(got.method == "POST" and b"query($id" not in got.body for got in sink.got) == 1, "pushing again opens no second ticket"
         with reaching.db() as db:
-            pushes.follow_later(db)
+            jobs.enqueue(db, pushes.TASK, {})
         reaching.work()
     done = alice.viewer.ok("GET", path(found))
     assert (done["status"], done["tickets"][0]["state"]) == ("implemented", "done")
@@ -296,7 +296,7 @@ def test_a_tracker_that_does_not_answer_changes_nothing(alice: make.Workspace) -
         sink.answer = None
         sink.answers = [Answer(503, b"down")]
         with reaching.db() as db:
-            pushes.follow_later(db)
+            jobs.enqueue(db, pushes.TASK, {})
         reaching.work()
     shown = alice.viewer.ok("GET", path(found))
     assert (shown["status"], shown["tickets"][0]["state"]) == ("pending", "open")

@@ -126,12 +126,6 @@ def of(db: Session, recommendation_ids: Sequence[UUID]) -> dict[UUID, list[Shown
     return found
 
 
-def follow_later(db: Session) -> None:
-    """Queue the job that follows the workspace's tickets, where there is one to follow."""
-    if db.execute(select(Ticket.id).where(Ticket.state.not_in(tickets.FINAL)).limit(1)).one_or_none() is not None:
-        jobs.enqueue(db, TASK, {}, by="clock")
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Question:
     """What to ask a tracker, loaded before the call is made."""
