@@ -1,6 +1,6 @@
 """Tickets that recommendations became, and who attests a fix.
 
-Revision: 0008
+Revision: 0009
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from everfix.migrations import policies
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
