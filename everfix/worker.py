@@ -32,8 +32,7 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import loop, memory, rating
-from everfix.failures import loop, pushes
+from everfix.failures import loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.reports import execution, ticks

@@ -7,8 +7,7 @@ from everfix.core import jobs, prompt_logs
 from everfix.core.db import Base
 from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.exports import requests as exports
-from everfix.failures import changes, figures, learned, patterns, predictions, recommendations, verifications
-from everfix.failures import changes, learned, patterns, predictions, pushes, recommendations, verifications
+from everfix.failures import changes, figures, learned, patterns, predictions, pushes, recommendations, verifications
 from everfix.identity import ai, members, organisations, tokens, users, workspaces
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
