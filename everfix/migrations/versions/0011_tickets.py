@@ -1,6 +1,6 @@
 """Tickets that recommendations became, and who attests a fix.
 
-Revision: 0009
+Revision: 0011
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from everfix.migrations import policies
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
