@@ -20,9 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import everfix
 from everfix import web
-from everfix.api import v1
+from everfix.api import compat, problems, v1
 from everfix.core import ids, jobs
-from everfix.errors import EverfixError, Invalid, Malformed, RateLimited, TooLarge, Unauthorized, Unavailable
+from everfix.errors import BadField, EverfixError, Malformed, TooLarge, Unavailable
 from everfix.installation import Installation, reachable
 
 log = structlog.get_logger()
@@ -37,6 +37,7 @@ def create_app(installation: Installation) -> FastAPI:
     )
     app.state.installation, app.state.stopping = installation, False
     app.include_router(v1.router)
+    app.include_router(compat.router)
     web.mount(app)
     app.get("/health", tags=["operations"])(_health)
     app.get("/ready", tags=["operations"])(_ready)
@@ -44,7 +45,7 @@ def create_app(installation: Installation) -> FastAPI:
     for kind in (EverfixError, RequestValidationError, HTTPException, DBAPIError):
         app.add_exception_handler(kind, _answer)
     if installation.settings.allowed_origins:
-        sent = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id")
+        sent = ("Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-Id", "X-Tenant-Id")
         app.add_middleware(
             CORSMiddleware,
             allow_origins=installation.settings.allowed_origins,
@@ -94,7 +95,7 @@ class Envelope:
         if length.isdigit() and int(length) > self.most:
             await self._swallow(receive)
             problem = TooLarge(f"the request body has {int(length)} bytes; at most {self.most} are read")
-            await _error(problem, trace)(scope, receive, _stamped(send, trace))
+            await problems.answer(scope["path"], problem, trace)(scope, receive, _stamped(send, trace))
             return
         await self.app(scope, self._bounded(receive), _stamped(send, trace))
 
@@ -134,33 +135,13 @@ def _stamped(send: Send, trace: str) -> Send:
     return stamped
 
 
-class Ascii(JSONResponse):
-    """An error may quote what came, and that may be text which UTF-8 cannot write (a lone surrogate)."""
-
-    def render(self, content: object) -> bytes:
-        """Return JSON in ASCII."""
-        return json.dumps(content).encode()
-
-
-def _error(problem: EverfixError, trace: str) -> JSONResponse:
-    body: dict[str, Any] = {"code": problem.code, "message": problem.message}
-    if not isinstance(problem, RateLimited):
-        body["trace_id"] = trace
-    if problem.details:
-        body["details"] = problem.details
-    headers = {"X-Request-Id": trace, "X-Content-Type-Options": "nosniff"}  # an unforeseen error is answered outside of Envelope
-    if isinstance(problem, Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
-    return Ascii({"error": body}, problem.status, headers)
-
-
 async def _answer(request: Request, problem: Exception) -> Response:
     """Turn any failure into the envelope, or into a page; what we did not foresee is logged in full and answered without its details."""
     trace = request.state.trace_id
     known = translate(problem)
     if known.status >= 500:
         log.error("request failed", trace_id=trace, path=request.url.path, error=jobs.describe(problem), exc_info=problem)
-    return web.problem(request, known) if web.answers(request) else _error(known, trace)
+    return web.problem(request, known) if web.answers(request) else problems.answer(request.url.path, known, trace)
 
 
 def translate(problem: Exception) -> EverfixError:
@@ -195,7 +176,7 @@ def _validation(problem: RequestValidationError) -> EverfixError:
     field, reason = next(iter(details.items()))
     if any(error["type"] == "json_invalid" for error in errors):
         return Malformed(f"the body is not JSON: {reason}", details={"body": reason})
-    return Invalid(f"{field}: {reason}", details=details)
+    return BadField(f"{field}: {reason}", details=details)
 
 
 def _http(problem: HTTPException) -> EverfixError:

@@ -17,6 +17,7 @@ from everfix.identity.principals import Principal, Scope
 from everfix.settings import Settings
 
 LIMIT_DEFAULT, LIMIT_MOST = 25, 100
+COOKIE = "everfix_session"
 
 
 def _db(request: Request) -> Iterator[Session]:
@@ -31,6 +32,16 @@ Db = Annotated[Session, Depends(_db, scope="function")]
 def client_ip(request: Request) -> str:
     """Return the caller's address as the server saw it."""
     return request.client.host if request.client else ""
+
+
+def secure(settings: Settings) -> bool:
+    """Tell whether people reach this server over https, so that cookies may be kept to it."""
+    return settings.url.startswith("https://")
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the cookie's name; over https the prefix makes browsers refuse one that a neighbouring host planted."""
+    return f"__Host-{COOKIE}" if secure(settings) else COOKIE
 
 
 def bearer(request: Request) -> str:

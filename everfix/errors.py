@@ -9,6 +9,7 @@ EverfixError
 ├── Gone                 410 gone
 ├── TooLarge             413 payload_too_large
 ├── Invalid              422 validation_error     readable, but a field breaks a rule
+├── BadField             422 validation_error     an Invalid: a field is missing, or not of its type (400 on the dashboard surface)
 ├── RateLimited          429 rate_limited
 ├── Outbound             502 upstream_failed      another server did not take or give what it should; says whether trying again may help
 ├── Unavailable          503 unavailable
@@ -79,6 +80,10 @@ class Invalid(EverfixError):
     """A field breaks a rule."""
 
     code, status = "validation_error", 422
+
+
+class BadField(Invalid):
+    """A field is missing, or is not of its type."""
 
 
 class RateLimited(EverfixError):

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from everfix import app as application
 from everfix import errors
+from everfix.api import problems
 from everfix.app import translate
 from everfix.failures import patterns
 from everfix.ingest.events import Event
@@ -337,5 +337,5 @@ def test_the_error_tree_is_as_drawn() -> None:
 
 
 def test_a_rate_limit_error_has_no_trace_id() -> None:
-    body = json.loads(bytes(application._error(errors.RateLimited(), "trace").body))
+    body = json.loads(bytes(problems.answer("/v1/issues", errors.RateLimited(), "trace").body))
     assert body == {"error": {"code": "rate_limited", "message": "Too many requests"}}

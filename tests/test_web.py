@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from everfix import audit, documents
+from everfix import audit, deps, documents
 from everfix.core import ids, jobs
 from everfix.documents.model import Figure, Figures
 from everfix.failures import predictions, recommendations
@@ -25,7 +25,7 @@ from everfix.identity.workspaces import Workspace as Row
 from everfix.ingest.events import Issue
 from everfix.reports import build, templates
 from everfix.settings import Settings
-from everfix.web import files, session, shell, shown
+from everfix.web import files, shell, shown
 from tests import make
 from tests.conftest import Clock
 
@@ -140,8 +140,8 @@ def test_origin_stands_in_where_a_browser_says_no_site(alice: make.Workspace) ->
 
 def test_over_https_the_cookie_is_kept_to_this_host() -> None:
     settings = Settings(public_url="https://everfix.example")
-    assert (session.cookie_name(settings), session.secure(settings)) == ("__Host-everfix_session", True)
-    assert session.cookie_name(Settings()) == "everfix_session"
+    assert (deps.cookie_name(settings), deps.secure(settings)) == ("__Host-everfix_session", True)
+    assert deps.cookie_name(Settings()) == "everfix_session"
 
 
 def test_signing_out_ends_the_session_for_good(alice: make.Workspace, owner_page: Person) -> None:
@@ -149,7 +149,7 @@ def test_signing_out_ends_the_session_for_good(alice: make.Workspace, owner_page
     assert owner_page.post("/sign-out").status_code == 403  # without the session's own token
     left = owner_page.post("/sign-out", {"csrf": owner_page.csrf()})
     assert (left.status_code, left.headers["location"]) == (303, "/login?ended=true")
-    assert session.COOKIE not in owner_page.cookies
+    assert deps.COOKIE not in owner_page.cookies
     thief = Person(alice.client)
     thief.cookies = kept
     assert thief.get("/dashboard").headers["location"] == "/login"
@@ -163,7 +163,7 @@ def test_an_ended_session_leads_to_login_and_back(alice: make.Workspace, owner_p
     assert there == "/login?next=/patterns%3Fx%3D1"
     shown_ = owner_page.get(there)
     assert "session has ended" in shown_.text
-    assert session.COOKIE not in owner_page.cookies
+    assert deps.COOKIE not in owner_page.cookies
     back = owner_page.post("/login", {"token": alice.secrets["owner"], "next": "/patterns?x=1"})
     assert back.headers["location"] == "/patterns?x=1"
 

@@ -40,6 +40,19 @@ SOURCES = (
         picture=Picture("line", "date", ("impressions", "conversions"), "Returns due and returns prevented on each day of the period."),
     ),
     Source(
+        "decision_trend",
+        "Issues a day",
+        "For each day: the issues that happened.",
+        (column("date", "Date", Unit.DATE), column("decisions", "Issues", Unit.COUNT, better="down")),
+        f"""
+        SELECT d::date, count(i.id) FROM generate_series(cast(:first_day AS date), cast(:last_day AS date), interval '1 day') d
+        LEFT JOIN issues i ON (i.occurred_at AT TIME ZONE :timezone)::date = d::date AND i.occurred_at >= :start AND i.occurred_at < :end AND {issue_inside("i")}
+        GROUP BY 1 ORDER BY 1
+        """,
+        (DAYS, SEGMENT),
+        picture=Picture("line", "date", ("decisions",), "Issues on each day of the period."),
+    ),
+    Source(
         "revenue_trend",
         "Exposure avoided a day",
         "For each day: what the returns that fixes prevented would have cost; 0 for a day on which no fix was watched.",

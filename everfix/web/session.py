@@ -20,7 +20,6 @@ from everfix.identity import tokens, workspaces
 from everfix.identity.principals import ROLE_SCOPES, Principal, Scope
 from everfix.settings import Settings
 
-COOKIE = "everfix_session"
 DEVICE = 120  # characters of the browser's own description that are kept as the session's name
 
 
@@ -43,18 +42,8 @@ class Visit:
         return scope in self.who.scopes
 
 
-def secure(settings: Settings) -> bool:
-    """Tell whether people reach this server over https, so that cookies may be kept to it."""
-    return settings.url.startswith("https://")
-
-
-def cookie_name(settings: Settings) -> str:
-    """Return the cookie's name; over https the prefix makes browsers refuse one that a neighbouring host planted."""
-    return f"__Host-{COOKIE}" if secure(settings) else COOKIE
-
-
 def _visit(request: Request, db: deps.Db, settings: deps.Config) -> Visit:
-    secret = request.cookies.get(cookie_name(settings), "")
+    secret = request.cookies.get(deps.cookie_name(settings), "")
     try:
         who = tokens.authenticate(db, secret, (tokens.Kind.SESSION,), ip=deps.client_ip(request), trace_id=request.state.trace_id)
     except Unauthorized:
@@ -110,11 +99,11 @@ def start(db: Session, response: Response, request: Request, settings: Settings,
     secret = _issue(db, who, device)
     audit.record(db, who, audit.Action.SESSION_STARTED, "session", None, {"by": by, "device": device})
     response.set_cookie(
-        cookie_name(settings),
+        deps.cookie_name(settings),
         secret,
         max_age=int(tokens.SESSION_LIFE.total_seconds()),
         path="/",
-        secure=secure(settings),
+        secure=deps.secure(settings),
         httponly=True,
         samesite="lax",
     )
@@ -148,4 +137,4 @@ def end(visit: Visit, response: Response, settings: Settings) -> None:
 
 def forget(response: Response, settings: Settings) -> None:
     """Take the session's cookie away."""
-    response.delete_cookie(cookie_name(settings), path="/", secure=secure(settings), httponly=True, samesite="lax")
+    response.delete_cookie(deps.cookie_name(settings), path="/", secure=deps.secure(settings), httponly=True, samesite="lax")

@@ -28,7 +28,7 @@ def login(
     ended: Annotated[str, Query(max_length=5)] = "",
 ) -> Response:
     """Say how to get in; somebody who is in goes on."""
-    secret = request.cookies.get(session.cookie_name(settings))
+    secret = request.cookies.get(deps.cookie_name(settings))
     if secret is None:
         return shell.plain(request, "sign_in/login.html", target=shell.back(next), lost=False, ended=bool(ended), wrong="")
     try:
@@ -91,7 +91,7 @@ def theme(settings: deps.Config, theme: Annotated[str, Form(max_length=10)] = ""
     """Keep the colours somebody chose, for a browser without scripts."""
     made = shell.go(shell.back(next))
     if theme in shell.THEMES:
-        made.set_cookie("everfix_theme", theme, max_age=31_536_000, path="/", secure=session.secure(settings), samesite="lax")
+        made.set_cookie("everfix_theme", theme, max_age=31_536_000, path="/", secure=deps.secure(settings), samesite="lax")
     return made
 
 

@@ -1,0 +1,62 @@
+"""Doors: who calls a compatibility surface. A token in `X-API-Key` or as bearer, or a browser's session; each may name its tenant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from everfix import deps
+from everfix.core import ids
+from everfix.errors import Forbidden, NotFound
+from everfix.identity import tokens
+from everfix.identity.principals import Principal, Scope
+
+TOKENS = (tokens.Kind.PERSONAL, tokens.Kind.SERVICE)
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def _caller(request: Request, db: deps.Db, settings: deps.Config) -> Principal:
+    """Return who calls; raises Unauthorized, Forbidden for a change that a form of another site could have sent, NotFound for another tenant."""
+    known = {"ip": deps.client_ip(request), "trace_id": request.state.trace_id}
+    key, session = request.headers.get("x-api-key", "").strip(), request.cookies.get(deps.cookie_name(settings), "")
+    if key:
+        who = tokens.authenticate(db, key, TOKENS, **known)
+    elif "authorization" in request.headers or not session:
+        who = tokens.authenticate(db, deps.bearer(request), TOKENS, **known)
+    else:
+        who = tokens.authenticate(db, session, (tokens.Kind.SESSION,), **known)
+        if request.method not in SAFE and request.headers.get("x-requested-with", "").lower() != "xmlhttprequest":
+            raise Forbidden("a change made with a browser's session needs the header X-Requested-With: XMLHttpRequest")
+    _same_tenant(request.headers.get("x-tenant-id", "").strip(), who)
+    return who
+
+
+def _same_tenant(named: str, who: Principal) -> None:
+    if not named:
+        return
+    try:
+        same = ids.parse(ids.Prefix.WORKSPACE, named) == who.workspace
+    except ValueError:
+        same = False
+    if not same:
+        raise NotFound("there is no such tenant, or this key does not belong to it")
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+
+
+def needs(scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's marker
+    """Return the condition on a route's `who`, as `deps.needs` does for `/v1`."""
+
+    def check(who: Caller) -> Principal:
+        who.require(scope)
+        return who
+
+    check.scope = scope  # type: ignore[attr-defined]
+    return Depends(check)
+
+
+Viewer = Annotated[Principal, needs(Scope.REPORTS_READ)]
+Editor = Annotated[Principal, needs(Scope.REPORTS_WRITE)]
+Admin = Annotated[Principal, needs(Scope.WORKSPACE_ADMIN)]
