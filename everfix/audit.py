@@ -35,6 +35,7 @@ class Action(StrEnum):
     ISSUE_CREATED = "issue.created"
     ISSUE_UPDATED = "issue.updated"
     JOB_CANCELLED = "job.cancelled"
+    MESSAGE_SENT = "message.sent"
     ML_DATASET_KEPT = "ml.dataset.kept"
     ML_DELETED = "ml.deleted"
     ML_DEPLOYMENT_KEPT = "ml.deployment.kept"

@@ -19,6 +19,7 @@ from psycopg import sql
 
 from everfix import migrations
 from everfix import settings as settings_module
+from everfix.api.compat import report_templates
 from everfix.app import create_app
 from everfix.core import clock, crypto, storage
 from everfix.core import db as database
@@ -169,6 +170,12 @@ def installation(_installation: Installation, _cleaner: Callable[[], None]) -> I
     """An open installation with the three workspaces and nothing in them; whatever a test commits is gone after it."""
     yield _installation
     _cleaner()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run that is asked for over HTTP be answered at once: no worker runs beside a test."""
+    monkeypatch.setattr(report_templates, "WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from everfix.core.db import Json
 from everfix.documents import model
 from everfix.errors import Invalid
 from everfix.identity import workspaces
-from everfix.metrics import narrow
+from everfix.metrics import blocks, narrow
 from everfix.narrative import grounding, rules
 from everfix.reports import templates, windows
 from everfix.reports.sections import SECTIONS, Context
@@ -111,7 +111,7 @@ def _section(context: Context, part: Json) -> model.Section:
 def _blocks(context: Context, part: Json) -> tuple[str, tuple[Any, ...]]:
     if "source" in part:
         table = context.table(str(part["source"]), title="", **context.params)
-        return context.titled(str(part["source"])), (table,)
+        return context.titled(str(part["source"])), blocks.of(table)
     section = SECTIONS.get(str(part["section"]))
     if section is None:
         raise Invalid(f"there is no section {part['section']!r} any more")

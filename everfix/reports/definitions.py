@@ -96,12 +96,26 @@ def change(db: Session, definition_id: UUID, by: Principal, **given: Any) -> Def
         if given.get("sections") is None:
             found.sections = templates.sections_of(templates.get(found.template), None)
     if given.get("sections") is not None:
-        found.sections = templates.sections_of(templates.get("blank"), given["sections"])
+        found.sections = _kept(found, templates.sections_of(templates.get("blank"), given["sections"]))
     _write(found, {key: value for key, value in given.items() if key not in ("sections", "template")})
     found.updated_at = clock.now()
     db.flush()
     audit.record(db, by, audit.Action.REPORT_UPDATED, "report", found.id, {"fields": sorted(given)})
     return found
+
+
+def _kept(found: Definition, wanted: list[Json]) -> list[Json]:
+    """Return the parts that were asked for; raises Invalid where they would change what a dashboard showed when it was saved."""
+
+    def asked(parts: list[Json]) -> list[Json]:
+        return [{key: part.get(key) for key in ("section", "source")} | {"params": part.get("params") or {}} for part in parts]
+
+    if found.origin == "dashboard" and asked(wanted) != asked(found.sections):
+        raise Invalid(
+            "this report shows what its dashboard showed when it was saved: delete it and save the dashboard again",
+            details={"dataSources": "as they were saved"},
+        )
+    return wanted
 
 
 def _write(found: Definition, given: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from everfix.core import ids
@@ -26,9 +26,14 @@ class Shape(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True, extra="forbid")
 
 
-def id_of(prefix: ids.Prefix) -> Any:  # noqa: ANN401 - an Annotated type made at import
-    """Return the type of a field that holds such an id: shown as a UUID, read in either spelling."""
-    return Annotated[UUID, BeforeValidator(lambda text: ids.parse(prefix, text)), WithJsonSchema({"type": "string", "format": "uuid"})]
+def _reads(prefix: ids.Prefix) -> BeforeValidator:
+    return BeforeValidator(lambda text: ids.parse(prefix, text))
+
+
+# Ids in bodies: shown as UUIDs, read in either spelling.
+ReportId = Annotated[UUID, _reads(ids.Prefix.REPORT)]
+DestinationId = Annotated[UUID, _reads(ids.Prefix.DESTINATION)]
+PatternId = Annotated[UUID, _reads(ids.Prefix.PATTERN)]
 
 
 def camel(record: dict[str, Any]) -> dict[str, Any]:
