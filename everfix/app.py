@@ -26,6 +26,7 @@ from everfix.errors import BadField, EverfixError, Malformed, TooLarge, Unavaila
 from everfix.installation import Installation, reachable
 
 log = structlog.get_logger()
+UPLOADS = re.compile(r"^/v1/ml/.+/upload$")  # tables: streamed to disk, so that they may be larger than other bodies
 TRACE_ID = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
 Next = Callable[[Request], Awaitable[Any]]
 
@@ -53,7 +54,7 @@ def create_app(installation: Installation) -> FastAPI:
             allow_headers=sent,
             expose_headers=("X-Request-Id",),
         )
-    app.add_middleware(Envelope, most=installation.settings.request_max_bytes)
+    app.add_middleware(Envelope, most=installation.settings.request_max_bytes, upload=installation.settings.upload_max_bytes)
     return app
 
 
@@ -79,8 +80,8 @@ def _ready(request: Request) -> JSONResponse:
 class Envelope:
     """Around every request: a trace id in and out, a bound on the body's size, and safe headers on every answer."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
+    def __init__(self, app: ASGIApp, most: int, upload: int) -> None:
+        self.app, self.most, self.upload = app, most, upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a body over the bound ends it with 413 before anything is stored."""
@@ -91,25 +92,26 @@ class Envelope:
         sent = headers.get(b"x-request-id", b"").decode("latin-1")
         trace = sent if TRACE_ID.match(sent) else str(ids.new())
         scope.setdefault("state", {})["trace_id"] = trace
+        most = self.upload if UPLOADS.match(scope["path"]) else self.most
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.most:
+        if length.isdigit() and int(length) > most:
             await self._swallow(receive)
-            problem = TooLarge(f"the request body has {int(length)} bytes; at most {self.most} are read")
+            problem = TooLarge(f"the request body has {int(length)} bytes; at most {most} are read")
             await problems.answer(scope["path"], problem, trace)(scope, receive, _stamped(send, trace))
             return
-        await self.app(scope, self._bounded(receive), _stamped(send, trace))
+        await self.app(scope, self._bounded(receive, most), _stamped(send, trace))
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, most: int) -> Receive:
         read = 0
 
         async def bounded() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self.most:
+            if read > most:
                 if message.get("more_body"):
                     await self._swallow(receive)
-                raise HTTPException(413, f"the request body has more than {self.most} bytes")  # the one kind that FastAPI lets through here
+                raise HTTPException(413, f"the request body has more than {most} bytes")  # the one kind that FastAPI lets through here
             return message
 
         return bounded

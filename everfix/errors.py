@@ -8,6 +8,7 @@ EverfixError
 ├── Conflict             409 conflict
 ├── Gone                 410 gone
 ├── TooLarge             413 payload_too_large
+├── UnsupportedMedia     415 unsupported_media_type
 ├── Invalid              422 validation_error     readable, but a field breaks a rule
 ├── BadField             422 validation_error     an Invalid: a field is missing, or not of its type (400 on the dashboard surface)
 ├── RateLimited          429 rate_limited
@@ -74,6 +75,12 @@ class TooLarge(EverfixError):
     """The request body is too large."""
 
     code, status = "payload_too_large", 413
+
+
+class UnsupportedMedia(EverfixError):
+    """A file of this type is not read here."""
+
+    code, status = "unsupported_media_type", 415
 
 
 class Invalid(EverfixError):

@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     )
     worker_concurrency: int = Field(default=2, ge=1, le=64, description="How many jobs one process works on at a time.")
     request_max_bytes: int = Field(default=10_000_000, ge=1_000, description="Largest request body accepted, in bytes.")
+    upload_max_bytes: int = Field(default=500_000_000, ge=1_000, description="Largest table that may be uploaded, in bytes as sent.")
+    upload_unpacked_bytes: int = Field(
+        default=8_000_000_000, ge=1_000, description="Most bytes that an uploaded table may unpack to (Parquet, gzip)."
+    )
+    upload_max_rows: int = Field(default=50_000_000, ge=1, description="Most rows that an uploaded table may have.")
+    upload_memory_bytes: int = Field(
+        default=2_000_000_000, ge=200_000_000, description="Memory that reading one uploaded table may take, in bytes."
+    )
     link_seconds: int = Field(default=86_400, ge=60, le=31_536_000, description="How long a signed download link works, in seconds.")
     job_heartbeat_seconds: float = Field(
         default=30.0, gt=0.2, le=3600, description="A job whose worker has been silent this long is taken over by another."

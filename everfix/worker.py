@@ -35,6 +35,7 @@ from everfix.exports import work as export_work
 from everfix.failures import loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
+from everfix.ml import tables
 from everfix.reports import execution, ticks
 
 log = structlog.get_logger()
@@ -51,6 +52,7 @@ TASKS: Mapping[str, jobs.Task] = {
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.rate": jobs.Task(rating.task),
     "failures.refresh": jobs.Task(loop.task_refresh),
+    "ml.forget_files": jobs.Task(tables.forget_files),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages

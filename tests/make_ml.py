@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
+
 from everfix.core import ids
 from everfix.core.db import Base
 from everfix.ml.datasets import Dataset, DatasetVersion
@@ -18,6 +20,50 @@ from everfix.ml.projects import Member, Project
 from everfix.ml.synthgen import SynthgenRun
 from everfix.ml.tables import Table
 from tests import make
+
+# What `tests/test_strangers.py` must know of the routes under /v1/ml: ids in paths, words, sound bodies and files, what removes others.
+NOBODY = "00000000-0000-7000-8000-000000000000"
+NAMED = {
+    **{
+        f"{noun}_id": noun
+        for noun in ("dataset", "dataset_version", "experiment", "model", "deployment", "synthgen_run", "privacy_session")
+    },
+    "project_id": "ml_project",
+    "project_member_id": "ml_member",
+}
+WORDS = {"synthgen_table": "real", "privacy_table": "original"}
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/v1/ml/projects"): {"name": "x"},
+    ("PATCH", "/v1/ml/projects/{project_id}"): {"name": "x"},
+    ("POST", "/v1/ml/projects/{project_id}/members"): {"email": "viewer@alice.example"},
+    ("POST", "/v1/ml/datasets"): {"project_id": NOBODY, "name": "x"},
+    ("POST", "/v1/ml/datasets/{dataset_id}/versions"): {"rows": 1},
+    ("POST", "/v1/ml/experiments"): {"project_id": NOBODY, "name": "x"},
+    ("PATCH", "/v1/ml/experiments/{experiment_id}"): {"name": "x"},
+    ("POST", "/v1/ml/models"): {"experiment_id": NOBODY, "name": "x"},
+    ("PATCH", "/v1/ml/models/{model_id}"): {"name": "x"},
+    ("POST", "/v1/ml/deployments"): {"model_id": NOBODY, "name": "x", "stage": "staging"},
+    ("PATCH", "/v1/ml/deployments/{deployment_id}"): {"name": "x"},
+    ("POST", "/v1/ml/synthgen-runs"): {"project_id": NOBODY, "name": "x"},
+    ("PATCH", "/v1/ml/synthgen-runs/{synthgen_run_id}"): {"name": "x"},
+    ("POST", "/v1/ml/privacy-sessions"): {"project_id": NOBODY, "name": "x"},
+    ("PATCH", "/v1/ml/privacy-sessions/{privacy_session_id}"): {"name": "x"},
+}
+UPLOADS = {
+    "/v1/ml/datasets/{dataset_id}/versions/upload": "a,b\n1,x\n2,y\n",
+    "/v1/ml/models/{model_id}/evaluation/upload": "y_true,y_pred\n1,1\n0,1\n",
+    "/v1/ml/deployments/{deployment_id}/predictions/upload": "timestamp,x\n2026-01-01T00:00:00Z,1\n",
+    "/v1/ml/deployments/{deployment_id}/reference/upload": "x\n1\n",
+    "/v1/ml/synthgen-runs/{synthgen_run_id}/{synthgen_table}/upload": "a\n1\n",
+    "/v1/ml/privacy-sessions/{privacy_session_id}/{privacy_table}/upload": "a\n1\n",
+}
+HOLDERS = (
+    "deployments/{deployment_id}",
+    "models/{model_id}",
+    "experiments/{experiment_id}",
+    "datasets/{dataset_id}",
+    "projects/{project_id}",
+)
 
 
 def project(workspace: make.Workspace, name: str = "Churn", **roles: str) -> UUID:
@@ -42,7 +88,7 @@ def add(workspace: make.Workspace, row: type[Base], **values: Any) -> UUID:
 
 def everything(workspace: make.Workspace) -> dict[str, UUID]:
     """Make a project with one row of each kind, without files, and return each one's id."""
-    here = project(workspace, owner="admin")
+    here = project(workspace, owner="admin", analyst="admin")
     mine: dict[str, Any] = {"project_id": here}
     table = {"format": "csv", "key": "nowhere", "bytes": 1, "sha256": "0", "rows": 1, "columns": 1, "schema": []}
     made = {"ml_project": here, "ml_table": add(workspace, Table, role="dataset", **table, **mine)}
@@ -58,4 +104,8 @@ def everything(workspace: make.Workspace) -> dict[str, UUID]:
     limit = {"metric": "error_rate", "operator": "gt", "threshold": 0.1, "window_minutes": 60, "min_rows": 10}
     made["monitor"] = add(workspace, Monitor, deployment_id=made["deployment"], name="Errors", **limit, **mine)
     made["import"] = add(workspace, Import, kind="mlflow", url="https://mlflow.example", **mine)
+    with workspace.db() as db:
+        made["ml_member"] = db.execute(
+            select(Member.id).where(Member.project_id == here, Member.user_id == workspace.users["owner"])
+        ).scalar_one()
     return made

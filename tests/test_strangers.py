@@ -24,7 +24,7 @@ from everfix.failures.patterns import Pattern
 from everfix.failures.recommendations import Recommendation, Step
 from everfix.identity.principals import Scope
 from everfix.settings import Settings
-from tests import asking, make
+from tests import asking, make, make_ml
 
 SURFACES = ("/v1", "/api")
 # Routes without a bearer, and why nobody else's data can come out of them.
@@ -33,11 +33,10 @@ PUBLIC = {
     ("POST", "/api/cron/tick"): "an outside scheduler shows CRON_TOKEN, and learns only how many there were",
 }
 # What an id in a path names, so that another workspace's can be tried.
-NAMED = {f"{noun}_id": noun for noun in ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "export")}
-NOUNS = ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "template", "schedule", "provider")
-NAMED = {f"{noun}_id": noun for noun in NOUNS}
+NOUNS = ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "template", "schedule", "provider", "export")
+NAMED = {**{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
 # Path parameters that name nothing of a workspace, with a value that is sound.
-WORDS = {"source": "pagerduty", "format": "csv"}
+WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
 # What an id must be of, where a route serves only one kind: path → (what the id names, which one).
 KINDS = {"/v1/ingest/status/{job_id}": ("job", "ingest_job"), "/api/v1/reports/runs/{run_id}/artifacts/{format}": ("run", "made_run")}
 # Calls that change nothing although they are no GET.
@@ -58,17 +57,13 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
     ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
     ("POST", "/v1/jobs/{job_id}/cancel"): None,
+    **make_ml.BODIES,
     ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
     ("POST", "/v1/predictions/{prediction_id}/dismiss"): {"reason": "x"},
     ("POST", "/v1/predictions/{prediction_id}/feedback"): {"useful": True},
     ("PUT", "/v1/settings/ai"): {"redact": True},
     ("POST", "/v1/recommendations/{recommendation_id}/attest"): {"note": "x"},
     ("POST", "/v1/recommendations/{recommendation_id}/push"): {"tracker": "jira"},
-}
-# Routes that find the thing and then refuse for the state it is in, with what they answer to its owner.
-REFUSING = {
-    ("POST", "/v1/recommendations/{recommendation_id}/attest"): 409,
-    ("POST", "/v1/recommendations/{recommendation_id}/push"): 409,
     ("POST", "/api/v1/reports/preview"): _REPORT,
     ("POST", "/api/v1/reports/templates"): _REPORT,
     ("PATCH", "/api/v1/reports/templates/{template_id}"): {"name": "y"},
@@ -87,6 +82,17 @@ REFUSING = {
     ("PATCH", "/api/v1/notifications/providers/{provider_id}"): {"name": "y"},
     ("POST", "/api/v1/notifications/send"): {"providerId": "00000000-0000-7000-8000-000000000000", "message": "x"},
 }
+# Routes that find the thing and then refuse for the state it is in, with what they answer to its owner.
+REFUSING = {
+    ("POST", "/v1/recommendations/{recommendation_id}/attest"): 409,
+    ("POST", "/v1/recommendations/{recommendation_id}/push"): 409,
+}
+
+
+def _removing_last(pair: tuple[str, APIRoute]) -> tuple[bool, int]:
+    """What removes other things with it is removed last."""
+    holder = next((place for place, end in enumerate(make_ml.HOLDERS, 1) if pair[1].path.endswith(end)), 0)
+    return pair[0] == "DELETE", holder if pair[0] == "DELETE" else 0
 
 
 def _all() -> list[tuple[str, APIRoute]]:
@@ -138,15 +144,14 @@ def _path(route: APIRoute, ids: dict[str, str] | None = None) -> str:
 
 
 def _of(route: APIRoute, ids: dict[str, str]) -> dict[str, str]:
-    plain = dict.fromkeys(NAMED.values(), "00000000-0000-7000-8000-000000000000")
-    kind = KINDS.get(route.path)
-    return {**plain, **ids, **({"job": ids[kind]} if kind and kind in ids else {})}
-    plain = dict.fromkeys(NOUNS, "00000000-0000-7000-8000-000000000000")
+    plain = dict.fromkeys(NAMED.values(), make_ml.NOBODY)
     noun, kind = KINDS.get(route.path, ("", ""))
     return {**plain, **ids, **({noun: ids[kind]} if kind in ids else {})}
 
 
 def _call(api: make.Api, method: str, route: APIRoute, path: str) -> httpx.Response:
+    if route.path in make_ml.UPLOADS:
+        return api.call(method, path, content=make_ml.UPLOADS[route.path], headers={"Content-Type": "text/csv"})
     body = BODIES.get((method, route.path))
     return api.call(method, path, **({} if body is None else {"json": body}))
 
@@ -172,6 +177,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "export": export["id"],
             "ingest_job": answer["job_id"],
             **dashboards,
+            **{name: str(value) for name, value in make_ml.everything(workspace).items()},
         }
 
 
@@ -226,7 +232,7 @@ def test_another_workspaces_id_is_404(alice: make.Workspace, bob: make.Workspace
     """The owner herself gets an answer (so the ids are right); the neighbours get 404 for each."""
     ids = _belongings(alice)
     tried = 0
-    for method, route in sorted(ROUTES, key=lambda pair: pair[0] == "DELETE"):  # what is removed is not there for the others
+    for method, route in sorted(ROUTES, key=_removing_last):
         if (method, route.path) in PUBLIC or not any("{" + name + "}" in route.path for name in NAMED):
             continue
         path = _path(route, ids)

@@ -110,6 +110,12 @@ def enter(db: Session, workspace: UUID) -> None:
     db.execute(text("SELECT set_config(:name, :value, true)"), {"name": SETTING, "value": str(workspace)})
 
 
+def release(db: Session) -> None:
+    """Keep what was written and give the connection back: for a request that now waits for its caller or does long work without rows."""
+    db.commit()
+    db.close()
+
+
 def current(db: Session) -> UUID:
     """Return the workspace of this transaction; raises LookupError outside of one."""
     value = db.execute(text(f"SELECT {CURRENT}")).scalar_one()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from pydantic import Field
+from sqlalchemy import CheckConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from everfix.core import ids
+from everfix import audit
+from everfix.core import fields, ids
 from everfix.core.db import Base, Json, refers
-from everfix.ml.projects import Belonging, belongs
+from everfix.errors import NotFound
+from everfix.identity.principals import Principal
+from everfix.ml import models, projects
+from everfix.ml.datasets import DatasetVersion
+from everfix.ml.figures_in import External, Name, Strict
+from everfix.ml.projects import Belonging, Role, belongs
 
 
 class Experiment(Belonging, Base):
@@ -44,3 +52,64 @@ class Experiment(Belonging, Base):
     error: Mapped[str | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class Change(Strict):
+    """What may change of an experiment."""
+
+    name: Name | None = None
+    description: fields.text(5_000) | None = None  # type: ignore[valid-type]
+    problem_type: Literal["binary", "multiclass", "classification", "regression", "other"] | None = None
+    target_column: Name | None = None
+    metric: Name | None = Field(default=None, description="the metric that the leaderboard is sorted by")
+    status: Literal["queued", "running", "succeeded", "failed"] | None = None
+    engine: Name | None = None
+    config: fields.JsonObject | None = None
+    search: fields.JsonObject | None = Field(default=None, description="what the search found: folds, limit_seconds, stop_reason, notes")
+    engine_runs: list[fields.JsonObject] | None = Field(default=None, max_length=50)
+    dataset_version_id: ids.field(ids.Prefix.DATASET_VERSION) | None = None  # type: ignore[valid-type]
+    source_url: fields.text(2_000) | None = None  # type: ignore[valid-type]
+    error: fields.text(10_000) | None = None  # type: ignore[valid-type]
+    started_at: fields.Moment | None = None
+    finished_at: fields.Moment | None = None
+
+
+class Record(Change):
+    """An experiment as it comes in."""
+
+    project_id: ids.field(ids.Prefix.ML_PROJECT)  # type: ignore[valid-type]
+    name: Name
+    external_id: External | None = None
+
+
+def create(db: Session, body: Record, by: Principal) -> Experiment:
+    """Keep an experiment; raises NotFound where its data set version is not of its project."""
+    _check(db, body.dataset_version_id, body.project_id)
+    return projects.keep(db, Experiment, body.stored(), by, audit.Action.ML_EXPERIMENT_KEPT)
+
+
+def get(db: Session, experiment_id: UUID, by: Principal, need: Role = Role.VIEWER) -> Experiment:
+    """Return one experiment; raises NotFound, Forbidden."""
+    return projects.belonging(db, Experiment, experiment_id, by, need)
+
+
+def change(db: Session, experiment_id: UUID, body: Change, by: Principal) -> Experiment:
+    """Write what was sent."""
+    row = get(db, experiment_id, by, Role.EDITOR)
+    _check(db, body.dataset_version_id, row.project_id)
+    return projects.change(db, row, body.stored(exclude_unset=True), by, audit.Action.ML_EXPERIMENT_KEPT)
+
+
+def _check(db: Session, version_id: UUID | None, project_id: UUID) -> None:
+    if version_id is None:
+        return
+    query = select(DatasetVersion.id).where(DatasetVersion.id == version_id, DatasetVersion.project_id == project_id)
+    if db.execute(query).one_or_none() is None:
+        raise NotFound(f"no data set version {ids.show(ids.Prefix.DATASET_VERSION, version_id)} in this project")
+
+
+def remove(db: Session, experiment_id: UUID, by: Principal) -> None:
+    """Remove an experiment with its models."""
+    row = get(db, experiment_id, by, Role.EDITOR)
+    kept = db.execute(select(models.Model.evaluation_id).where(models.Model.experiment_id == experiment_id)).scalars().all()
+    projects.drop(db, row, kept, by)

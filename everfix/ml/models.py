@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import CheckConstraint, Index
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from everfix.core import ids
+from everfix import audit
+from everfix.core import fields, ids
 from everfix.core.db import Base, Json, refers
-from everfix.ml.projects import Belonging, belongs
+from everfix.identity.principals import Principal
+from everfix.ml import projects, tables
+from everfix.ml.figures_in import POINTS, Calibration, Confusion, External, Importance, Metrics, Name, Number, Point, Pr, Roc, Strict
+from everfix.ml.projects import Belonging, Role, belongs
+from everfix.ml.tables import Table
 
 
 class Model(Belonging, Base):
@@ -64,3 +71,76 @@ class Model(Belonging, Base):
     evaluation_id: Mapped[UUID | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class Change(Strict):
+    """What may change of a model."""
+
+    name: Name | None = None
+    algo: fields.text(200) | None = None  # type: ignore[valid-type]
+    status: Literal["queued", "running", "succeeded", "failed"] | None = None
+    is_best: bool | None = None
+    parameters: fields.JsonObject | None = None
+    default_parameters: fields.JsonObject | None = None
+    metrics: Metrics | None = None
+    metrics_by_split: dict[Literal["train", "validation", "cross_validation", "test"], Metrics] | None = None
+    learning_curve: list[Point] | None = Field(default=None, max_length=POINTS)
+    early_stop_step: int | None = Field(default=None, ge=0)
+    feature_importance: list[Importance] | None = Field(default=None, max_length=10_000)
+    confusion_matrix: Confusion | None = None
+    roc: Roc | None = None
+    pr: Pr | None = None
+    calibration: Calibration | None = None
+    operating_point: Number | None = Field(default=None, description="the score from which a case counts as positive")
+    positive_label: fields.text(200) | None = None  # type: ignore[valid-type]
+    training_time_ms: Number | None = Field(default=None, ge=0)
+    predict_time_per_row_ms: Number | None = Field(default=None, ge=0)
+    registered_name: Name | None = None
+    registered_version: Name | None = None
+    registered_aliases: list[Name] | None = Field(default=None, max_length=100)
+    signature: fields.JsonObject | None = None
+    tags: fields.JsonObject | None = None
+    source_url: fields.text(2_000) | None = None  # type: ignore[valid-type]
+    error: fields.text(10_000) | None = None  # type: ignore[valid-type]
+    started_at: fields.Moment | None = None
+    finished_at: fields.Moment | None = None
+
+
+class Record(Change):
+    """A model as it comes in."""
+
+    experiment_id: ids.field(ids.Prefix.EXPERIMENT)  # type: ignore[valid-type]
+    name: Name
+    external_id: External | None = None
+
+
+def create(db: Session, body: Record, project_id: UUID, by: Principal) -> Model:
+    """Keep a model of an experiment of `project_id`."""
+    values = {**body.stored(), "project_id": project_id}
+    return projects.keep(db, Model, values, by, audit.Action.ML_MODEL_KEPT)
+
+
+def get(db: Session, model_id: UUID, by: Principal, need: Role = Role.VIEWER) -> Model:
+    """Return one model; raises NotFound, Forbidden."""
+    return projects.belonging(db, Model, model_id, by, need)
+
+
+def change(db: Session, model_id: UUID, body: Change, by: Principal) -> Model:
+    """Write what was sent."""
+    row = get(db, model_id, by, Role.EDITOR)
+    return projects.change(db, row, body.stored(exclude_unset=True), by, audit.Action.ML_MODEL_KEPT)
+
+
+def evaluated(db: Session, model_id: UUID, table: Table, by: Principal) -> Model:
+    """Let `table` be what the model is judged by; the one before it is forgotten."""
+    row = get(db, model_id, by, Role.EDITOR)
+    before: Any = row.evaluation_id
+    row = projects.change(db, row, {"evaluation_id": table.id}, by, audit.Action.ML_TABLE_UPLOADED)
+    tables.forget(db, [before], by=by.name)
+    return row
+
+
+def remove(db: Session, model_id: UUID, by: Principal) -> None:
+    """Remove a model."""
+    row = get(db, model_id, by, Role.EDITOR)
+    projects.drop(db, row, [row.evaluation_id], by)

@@ -18,12 +18,13 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, declared_attr
 
 from everfix import audit
 from everfix.core import clock, fields, ids
-from everfix.core.db import Base, WorkspaceRow, created, refers
+from everfix.core.db import Base, WorkspaceRow, created, lock, refers
 from everfix.errors import Conflict, Forbidden, NotFound
 from everfix.identity.members import Member as WorkspaceMember
 from everfix.identity.principals import Principal
 from everfix.identity.principals import Role as WorkspaceRole
 from everfix.identity.users import User
+from everfix.ml import tables
 
 
 class Role(StrEnum):
@@ -148,7 +149,7 @@ def visible(column: InstrumentedAttribute[UUID], by: Principal) -> ColumnElement
 def role_of(db: Session, project_id: UUID, by: Principal) -> Role | None:
     """Return what `by` may do in a project, or None where it is not visible."""
     if sees_all(by):
-        return Role.ADMIN
+        return Role.ADMIN if db.execute(select(Project.id).where(Project.id == project_id)).one_or_none() else None
     found = db.execute(select(Member.role).where(Member.project_id == project_id, Member.user_id == by.actor_id)).scalar_one_or_none()
     return None if found is None else Role(found)
 
@@ -222,6 +223,11 @@ def change(db: Session, row: Row, values: dict[str, Any], by: Principal, action:
     return row
 
 
+def hold(db: Session, row: Belonging) -> None:
+    """Let no other transaction work on this thing until this one ends."""
+    lock(db, f"{type(row).__tablename__}:{row.id}")  # type: ignore[attr-defined]
+
+
 def create(db: Session, body: Record, by: Principal) -> Project:
     """Make a project; a person who makes it is its admin."""
     if body.external_id is not None:
@@ -292,3 +298,20 @@ def remove_member(db: Session, project_id: UUID, member_id: UUID, by: Principal)
         raise Conflict("this is the project's last admin; make somebody else one first")
     db.execute(delete(Member).where(Member.id == member_id))
     audit.record(db, by, audit.Action.ML_MEMBER_REMOVED, "ml_project", project_id, {"user": str(row.user_id)})
+
+
+def remove(db: Session, project_id: UUID, by: Principal) -> None:
+    """Remove a project and all inside, files included."""
+    row = get(db, project_id, by, Role.ADMIN)
+    tables.forget(db, tables.of_project(db, project_id), by=by.name)
+    db.delete(row)
+    db.flush()
+    audit.record(db, by, audit.Action.ML_DELETED, "ml_project", project_id, {"name": row.name})
+
+
+def drop(db: Session, row: Belonging, table_ids: Sequence[UUID | None], by: Principal) -> None:
+    """Remove a thing of a project that was read with `need=EDITOR`, and the tables that were its own."""
+    tables.forget(db, table_ids, by=by.name)
+    db.delete(row)
+    db.flush()
+    audit.record(db, by, audit.Action.ML_DELETED, type(row).__tablename__.removeprefix("ml_"), row.id)  # type: ignore[attr-defined]

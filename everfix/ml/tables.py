@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, Index, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from everfix.core import ids, jobs
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.errors import NotFound
 
 ROLES = ("dataset", "evaluation", "predictions", "reference", "real", "synthetic", "holdout", "original", "transformed")
 
@@ -40,3 +43,31 @@ class Table(WorkspaceRow, Base):
     rejected: Mapped[int] = mapped_column(BigInteger, server_default="0")
     rejects: Mapped[list[Json]] = mapped_column(server_default="[]")
     created_at: Mapped[datetime] = created()
+
+
+def get(db: Session, table_id: UUID) -> Table:
+    """Return one table; raises NotFound."""
+    found = db.execute(select(Table).where(Table.id == table_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"no table {ids.show(ids.Prefix.ML_TABLE, table_id)}")
+    return found
+
+
+def forget(db: Session, table_ids: Iterable[UUID | None], *, by: str = "") -> None:
+    """Remove tables, and their files once this transaction is kept."""
+    gone = [table_id for table_id in table_ids if table_id is not None]
+    if not gone:
+        return
+    keys = list(db.execute(delete(Table).where(Table.id.in_(gone)).returning(Table.key)).scalars())
+    if keys:
+        jobs.enqueue(db, "ml.forget_files", {"keys": keys}, by=by)
+
+
+def of_project(db: Session, project_id: UUID) -> list[UUID]:
+    """Return every table of a project."""
+    return list(db.execute(select(Table.id).where(Table.project_id == project_id)).scalars())
+
+
+def forget_files(job: jobs.Running) -> Json:
+    """Remove files that no table names any more."""
+    return {"removed": job.services.storage.delete(job.payload["keys"])}

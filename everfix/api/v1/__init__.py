@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from everfix.api.v1 import ai, changes, downloads, exports, ingest, issues, jobs, patterns, predictions, recommendations, reports
+from everfix.api.v1 import ai, changes, downloads, exports, ingest, issues, jobs, ml, patterns, predictions, recommendations, reports
 
+RESOURCES = (
+    ai,
+    ingest,
+    issues,
+    patterns,
+    predictions,
+    recommendations,
+    changes,
+    jobs,
+    reports,
+    exports,
+    ml,
+    downloads,
+)
 router = APIRouter(prefix="/v1")
-for resource in (ai, ingest, issues, patterns, predictions, recommendations, changes, jobs, reports, exports, downloads):
+for resource in RESOURCES:
     router.include_router(resource.router)
