@@ -74,6 +74,7 @@ class Action(StrEnum):
     SESSION_STARTED = "auth.session.started"
     TOKEN_CREATED = "token.created"
     WORKSPACE_PROVISIONED = "workspace.provisioned"
+    WORKSPACE_UPDATED = "workspace.updated"
 
 
 class Actor(Protocol):

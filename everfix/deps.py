@@ -75,6 +75,20 @@ def needs(scope: Scope | str) -> Any:  # noqa: ANN401 - FastAPI's marker
     return Depends(check)
 
 
+def apart(scope: Scope | str) -> Any:  # noqa: ANN401 - FastAPI's marker
+    """Like `needs`, but its transaction is over when the route begins: for a route that calls another server and opens its own."""
+    wanted = Scope(scope)
+
+    def check(request: Request, _shown: Annotated[object, Security(BEARER)]) -> Principal:
+        with request.app.state.installation.database.transaction() as db:
+            who = _caller(request, db, _shown)
+        who.require(wanted)
+        return who
+
+    check.scope = wanted  # type: ignore[attr-defined]
+    return Depends(check)
+
+
 def _settings(request: Request) -> Settings:
     return request.app.state.installation.settings  # type: ignore[no-any-return]
 
@@ -87,6 +101,11 @@ def _storage(request: Request) -> Storage:
     return request.app.state.installation.storage  # type: ignore[no-any-return]
 
 
+def _installation(request: Request) -> Any:  # noqa: ANN401 - an Installation, which stands below
+    return request.app.state.installation
+
+
+Installed = Annotated[Any, Depends(_installation)]
 Config = Annotated[Settings, Depends(_settings)]
 SigningKeys = Annotated[Keys, Depends(_keys)]
 Files = Annotated[Storage, Depends(_storage)]

@@ -72,3 +72,13 @@ def everything(workspace: make.Workspace) -> None:
     send(workspace, chosen=[destination(workspace, "webhook", {"url": "https://hooks.example/in"})])
     with workspace.db() as db:
         preferences.choose(db, preferences.Named(workspace.id, "mail", "anna@shop.example", None), snooze_days=1)
+
+
+def belongings(workspace: make.Workspace) -> dict[str, str]:
+    """Return the ids of a destination, and of a delivery that failed."""
+    place = destination(workspace, "webhook", {"url": "https://hooks.example/in"})
+    (failed,) = send(workspace, chosen=[place])
+    with workspace.db() as db:
+        found = outbox.get(db, failed)
+        found.status, found.reason = outbox.Status.FAILED, "refused"
+    return {"destination": str(place), "delivery": str(failed)}

@@ -24,7 +24,7 @@ from everfix.failures.patterns import Pattern
 from everfix.failures.recommendations import Recommendation, Step
 from everfix.identity.principals import Scope
 from everfix.settings import Settings
-from tests import asking, make, make_ml
+from tests import asking, delivering, make, make_ml
 
 SURFACES = ("/v1", "/api")
 # Routes without a bearer, and why nobody else's data can come out of them.
@@ -33,7 +33,21 @@ PUBLIC = {
     ("POST", "/api/cron/tick"): "an outside scheduler shows CRON_TOKEN, and learns only how many there were",
 }
 # What an id in a path names, so that another workspace's can be tried.
-NOUNS = ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "template", "schedule", "provider", "export")
+NOUNS = (
+    "delivery",
+    "destination",
+    "export",
+    "issue",
+    "job",
+    "pattern",
+    "prediction",
+    "provider",
+    "recommendation",
+    "run",
+    "schedule",
+    "step",
+    "template",
+)
 NAMED = {**{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
 # Path parameters that name nothing of a workspace, with a value that is sound.
 WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
@@ -43,7 +57,7 @@ KINDS = {"/v1/ingest/status/{job_id}": ("job", "ingest_job"), "/api/v1/reports/r
 READS = {("POST", "/api/v1/reports/templates/{template_id}/preview")}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer figures of the workspace, not a list.
-FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai"}
+FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai", "/v1/settings/delivery"}
 # A sound body for each route that takes one, so that nothing but the stranger can be refused.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/ingest/events"): {"external_id": "x", "title": "x"},
@@ -56,6 +70,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/reports/generate"): {"template": "issue_digest", "format": "json"},
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
     ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
+    ("POST", "/v1/destinations"): {"kind": "webhook", "name": "x", "config": {"url": "https://hooks.example/in"}},
+    ("PATCH", "/v1/destinations/{destination_id}"): {"name": "y"},
+    ("PATCH", "/v1/settings/delivery"): {"mail_domains": ["shop.example"]},
     ("POST", "/v1/jobs/{job_id}/cancel"): None,
     **make_ml.BODIES,
     ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
@@ -176,6 +193,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "run": job["run_id"],
             "export": export["id"],
             "ingest_job": answer["job_id"],
+            **delivering.belongings(workspace),
             **dashboards,
             **{name: str(value) for name, value in make_ml.everything(workspace).items()},
         }

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -132,22 +132,24 @@ def key(base: str, target: Target) -> str:
     return hashlib.sha256(f"{base}|{target.channel}|{target.recipient}".encode()).hexdigest()[:40]
 
 
-def release(db: Session, deliveries: Iterable[Delivery], message_id: UUID, *, run: UUID | None = None) -> list[Delivery]:
+def release(
+    db: Session, deliveries: Iterable[Delivery], message_id: UUID, *, run: UUID | None = None, wait: timedelta | None = None
+) -> list[Delivery]:
     """Give waiting deliveries their message and queue them, in the caller's transaction; returns those that were still waiting."""
     released = []
     for row in deliveries:
         if row.status not in WAITING:
             continue
         row.message_id, row.status, row.reason, row.run_id = message_id, Status.QUEUED, "", run or row.run_id
-        _queue(db, row)
+        _queue(db, row, wait)
         released.append(row)
     db.flush()
     return released
 
 
-def _queue(db: Session, row: Delivery) -> None:
+def _queue(db: Session, row: Delivery, wait: timedelta | None = None) -> None:
     db.flush()
-    jobs.enqueue(db, TASK, {"delivery": str(row.id)}, by="delivery")
+    jobs.enqueue(db, TASK, {"delivery": str(row.id)}, by="delivery", delay=wait)
 
 
 def skip(db: Session, deliveries: Iterable[Delivery], reason: str) -> list[Delivery]:
@@ -221,12 +223,21 @@ def of_slot(db: Session, schedule_id: UUID, slot: datetime) -> Sequence[Delivery
     return db.execute(query.order_by(Delivery.created_at, Delivery.id)).scalars().all()
 
 
-CHANNEL_WORDS = {"mail": "The mail", "slack": "The Slack message", "teams": "The Teams message", "webhook": "The webhook call"}
+CHANNEL_WORDS = {
+    "mail": "The mail",
+    "slack": "The Slack message",
+    "teams": "The Teams message",
+    "webhook": "The webhook call",
+    "pagerduty": "The PagerDuty event",
+    "apprise": "The message",
+    "gone": "The message",  # to a destination that was no longer there when the row was planned
+}
+CHANNELS = tuple(CHANNEL_WORDS)
 
 
 def needs_words(row: Delivery) -> str:
     """Return what became of a delivery, for a person: what, to whom, why, and what can be done."""
-    what = f"{CHANNEL_WORDS.get(row.channel, 'The message')} to {row.label}"
+    what = f"{CHANNEL_WORDS[row.channel]} to {row.label}"
     tries = f" after {row.attempts} tries" if row.attempts > 1 else ""
     match row.status:
         case Status.SENT:

@@ -33,6 +33,7 @@ NAVIGATION = (
     ("/patterns", "Patterns", "loop", Scope.PATTERNS_READ),
     ("/issues", "Issues", "alert", Scope.ISSUES_READ),
     ("/reports", "Reports", "file", Scope.REPORTS_READ),
+    ("/deliveries", "Deliveries", "send", Scope.REPORTS_READ),
 )
 
 

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from everfix.api.v1 import ai, changes, downloads, exports, ingest, issues, jobs, ml, patterns, predictions, recommendations, reports
+from everfix.api.v1 import (
+    ai,
+    changes,
+    deliveries,
+    delivery_settings,
+    destinations,
+    downloads,
+    exports,
+    ingest,
+    issues,
+    jobs,
+    ml,
+    patterns,
+    predictions,
+    recommendations,
+    reports,
+)
 
 RESOURCES = (
     ai,
@@ -18,6 +34,9 @@ RESOURCES = (
     reports,
     exports,
     ml,
+    deliveries,
+    destinations,
+    delivery_settings,
     downloads,
 )
 router = APIRouter(prefix="/v1")
