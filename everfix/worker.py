@@ -36,7 +36,7 @@ from everfix.failures import loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import tables
-from everfix.reports import execution, ticks
+from everfix.reports import backfill, execution, ticks
 
 log = structlog.get_logger()
 
@@ -53,6 +53,7 @@ TASKS: Mapping[str, jobs.Task] = {
     "failures.rate": jobs.Task(rating.task),
     "failures.refresh": jobs.Task(loop.task_refresh),
     "ml.forget_files": jobs.Task(tables.forget_files),
+    "reports.backfill": jobs.Task(backfill.execute),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages

@@ -48,6 +48,7 @@ NOUNS = (
     "step",
     "template",
 )
+NOUNS = ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "template", "schedule", "provider", "export", "report")
 NAMED = {**{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
 # Path parameters that name nothing of a workspace, with a value that is sound.
 WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
@@ -58,6 +59,9 @@ READS = {("POST", "/api/v1/reports/templates/{template_id}/preview")}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer figures of the workspace, not a list.
 FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai", "/v1/settings/delivery"}
+FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai"}
+# Routes that answer the same to every workspace.
+NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires"}
 # A sound body for each route that takes one, so that nothing but the stranger can be refused.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/ingest/events"): {"external_id": "x", "title": "x"},
@@ -74,6 +78,16 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/destinations/{destination_id}"): {"name": "y"},
     ("PATCH", "/v1/settings/delivery"): {"mail_domains": ["shop.example"]},
     ("POST", "/v1/jobs/{job_id}/cancel"): None,
+    ("POST", "/v1/reports"): {"name": "x", "template": "issue_digest", "format": "json"},
+    ("PATCH", "/v1/reports/{report_id}"): {"name": "y"},
+    ("POST", "/v1/reports/{report_id}/preview"): {},
+    ("POST", "/v1/reports/{report_id}/backfill"): {"periods": 1},
+    ("POST", "/v1/reports/{report_id}/runs/{run_id}/render"): {"format": "csv"},
+    ("POST", "/v1/reports/{report_id}/schedules"): {"cron": "0 9 * * *"},
+    ("PATCH", "/v1/reports/{report_id}/schedules/{schedule_id}"): {"cron": "0 8 * * *"},
+    ("POST", "/v1/reports/schedules"): {"name": "x", "cron": "0 9 * * *", "report_type": "issue_digest"},
+    ("PATCH", "/v1/reports/schedules/{schedule_id}"): {"cron": "0 7 * * *"},
+    ("POST", "/v1/reports/schedules/{schedule_id}/pause"): {},
     **make_ml.BODIES,
     ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
     ("POST", "/v1/predictions/{prediction_id}/dismiss"): {"reason": "x"},
@@ -180,17 +194,24 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
     asking.everything(workspace)
     dashboards = _dashboard_things(workspace)
     answer = api.ok("POST", "/v1/ingest/events", make.event())
+    report = api.ok("POST", "/v1/reports", {"name": "x", "template": "issue_digest", "format": "json"})["id"]
+    schedule = api.ok("POST", f"/v1/reports/{report}/schedules", {"cron": "0 9 * * *"})["id"]
+    run = api.ok("POST", f"/v1/reports/{report}/run")["run_id"]
+    workspace.work()
     job = api.ok("POST", "/v1/reports/generate", {"template": "issue_digest", "format": "json"})
     export = api.ok("POST", "/v1/exports", {"resource": "issues"})
     with workspace.db() as db:
         return {
+            **dashboards,
             "issue": answer["issue_id"],
             "pattern": str(db.execute(select(Pattern.id).limit(1)).scalar_one()),
             "prediction": api.ok("GET", "/v1/predictions")["data"][0]["id"],
             "recommendation": str(db.execute(select(Recommendation.id).limit(1)).scalar_one()),
             "step": str(db.execute(select(Step.id).limit(1)).scalar_one()),
             "job": job["id"],
-            "run": job["run_id"],
+            "report": report,
+            "schedule": schedule,
+            "run": run,
             "export": export["id"],
             "ingest_job": answer["job_id"],
             **delivering.belongings(workspace),
@@ -209,6 +230,13 @@ def _dashboard_things(workspace: make.Workspace) -> dict[str, str]:
     mail = {"kind": "ops_email", "name": "x", "config": {"fromEmail": "a@x.example", "recipients": ["b@x.example"]}}
     provider = api.ok("POST", "/api/v1/notifications/providers", mail)["id"]
     return {"template": template, "schedule": schedule, "provider": provider, "made_run": run}
+
+
+def _removable(workspace: make.Workspace) -> dict[str, str]:
+    """Return new ones of what can be deleted: a route that deletes must not leave the next one without."""
+    report = workspace.api.ok("POST", "/v1/reports", {"name": "x", "template": "issue_digest", "format": "json"})["id"]
+    schedule = workspace.api.ok("POST", f"/v1/reports/{report}/schedules", {"cron": "0 9 * * *"})["id"]
+    return {"report": report, "schedule": schedule}
 
 
 def test_there_are_routes() -> None:
@@ -253,6 +281,8 @@ def test_another_workspaces_id_is_404(alice: make.Workspace, bob: make.Workspace
     for method, route in sorted(ROUTES, key=_removing_last):
         if (method, route.path) in PUBLIC or not any("{" + name + "}" in route.path for name in NAMED):
             continue
+        if method == "DELETE":
+            ids |= _removable(alice)
         path = _path(route, ids)
         for stranger in (bob, charlie):
             answer = _call(stranger.service, method, route, path)
@@ -273,7 +303,7 @@ def test_lists_hold_only_the_own_workspace(alice: make.Workspace, bob: make.Work
     """Where alice has something, bob's lists are empty; figures of bob's empty workspace are those of any empty workspace."""
     _belongings(alice)
     for method, route in ROUTES:
-        if method != "GET" or "{" in route.path or not route.path.startswith("/v1") or route.path == "/v1/reports/templates":
+        if method != "GET" or "{" in route.path or not route.path.startswith("/v1") or route.path in NO_LISTS:
             continue
         if route.path in FIGURES:
             assert _timeless(bob.service.ok("GET", route.path)) == _timeless(charlie.service.ok("GET", route.path)), route.path

@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Uuid, delete, 
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit, documents
-from everfix.core import clock, ids
+from everfix.core import clock, ids, languages
 from everfix.core.db import Base, Json, WorkspaceRow, created
 from everfix.documents import model
 from everfix.errors import Invalid, NotFound
@@ -141,13 +141,14 @@ def formats(wanted: Sequence[str]) -> list[str]:
         raise Invalid(str(problem), details={"format": f"one of {', '.join(documents.RENDERERS)}"}) from problem
 
 
-def _narrative(value: Json) -> Json:
+def narrative(value: Json) -> Json:
     allowed = {"narrative": "enabled (true or false), prompt, model_override, language"}
     for key, item in value.items():
         if key not in NARRATIVE or not (item is None or isinstance(item, NARRATIVE[key])):
             raise Invalid(f"narrative.{key[:40]}: {str(item)[:40]!r} is not allowed", details=allowed)
         if isinstance(item, str) and len(item) > (LONGEST_PROMPT if key == "prompt" else LONGEST_WORD):
             raise Invalid(f"narrative.{key} is too long", details=allowed)
+    languages.check(value.get("language") or "en")
     return {"enabled": True, **{key: item for key, item in value.items() if item is not None}}
 
 
@@ -169,7 +170,7 @@ _READ: dict[str, Any] = {
     "name": _name,
     "formats": formats,
     "filters": narrow.read,
-    "narrative": _narrative,
+    "narrative": narrative,
     "brand": _brand,
     "run_as": _run_as,
     "window": windows.read,

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from everfix.core import clock, jobs
+from everfix.core import clock, jobs, prompt_logs
 from everfix.core.db import Json
 from everfix.delivery import outbox
 from everfix.documents.model import Document
@@ -165,9 +165,11 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
     job.report(0.05, "building the report")
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        bare = making.figures(db, run, job.services.url)
-    document, written = making.narrated(bare, run)
+        bare, how = making.figures(db, run, job.services.url), making.how(db, job.services, run)
+    document, account = making.narrated(bare, how)
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        run.document, run.written, run.digest = document.model_dump(mode="json"), written, making.digest(document)
+        run.document, run.digest = document.model_dump(mode="json"), making.digest(document)
+        run.written = making.written(document, account)
+        prompt_logs.record(db, account.calls, "run", run.id)
     return document

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from everfix import documents
-from everfix.core import jobs
+from everfix import documents, narrative
+from everfix.core import ids, jobs
 from everfix.core.db import Json
+from everfix.core.storage import Storage
 from everfix.documents.model import Document
+from everfix.identity import ai
 from everfix.metrics import narrow
-from everfix.narrative import grounding, rules
+from everfix.narrative import Account, How
 from everfix.reports import build, conditions, differences, runs
 from everfix.reports.runs import File, Run
 
@@ -43,12 +47,42 @@ def figures(db: Session, run: Run, url: str, filters: narrow.Filters | None = No
     return made.model_copy(update={"sections": tuple(sections)})
 
 
-def narrated(bare: Document, run: Run) -> tuple[Document, Json]:
-    if not run.inputs.get("narrative", {}).get("enabled", True):
-        return bare, {"writer": "none"}
-    narrative = rules.write(bare)
-    grounding.require(narrative, bare)
-    return bare.model_copy(update={"narrative": narrative}), {"writer": narrative.writer, "version": narrative.version}
+def by_rules(run: Run) -> How:
+    """Return how a run wants its narrative when no model is to be asked."""
+    wanted = run.inputs.get("narrative") or {}
+    return How(
+        enabled=wanted.get("enabled", True),
+        prompt=wanted.get("prompt") or "",
+        model=wanted.get("model_override") or "",
+        language=wanted.get("language") or "en",
+    )
+
+
+def how(db: Session, services: Any, run: Run) -> How:  # noqa: ANN401 - an Installation
+    """Return how a run's narrative is written: by the workspace's model where there is one, else by the rules."""
+    assistant = ai.assistant(db, services.keys, services.settings)
+    return dataclasses.replace(by_rules(run), assistant=assistant, redactor=ai.redactor(db))
+
+
+def narrated(bare: Document, wanted: How) -> tuple[Document, Account]:
+    """Return the Document with its narrative, and the account of how that came about; no transaction may be open."""
+    made, account = narrative.write(bare, wanted)
+    return bare.model_copy(update={"narrative": made}), account
+
+
+def written(document: Document, account: Account) -> Json:
+    """Return who wrote a narrative, with which model, at what cost, and what was refused, as a run keeps it."""
+    models = list(dict.fromkeys(f"{call.provider}/{call.model}" for call in account.calls))
+    return {
+        "writer": account.writer,
+        "version": document.narrative.version if document.narrative else "",
+        "models": models,
+        "input_tokens": account.input_tokens,
+        "output_tokens": account.output_tokens,
+        "cost": None if account.cost is None else float(account.cost),
+        "refused": [item.reason for item in account.refused],
+        "note": account.note,
+    }
 
 
 def unmet(db: Session, run: Run, document: Document) -> str | None:
@@ -79,18 +113,30 @@ def render(job: jobs.Running, run_id: UUID, document: Document) -> list[str]:
 
 def store(job: jobs.Running, run_id: UUID, document: Document, format_: str) -> None:
     """Render one format with no transaction open, store it, and note its hash."""
+    file = _stored(job.services.storage, job.workspace, run_id, document, format_)
+    with job.database.transaction(job.workspace) as db:
+        db.add(file)
+
+
+def add(db: Session, storage: Storage, run: Run, document: Document, format_: str) -> File:
+    """Render one more format of a run from its snapshot."""
+    file = _stored(storage, run.workspace_id, run.id, document, format_)
+    db.add(file)
+    db.flush()
+    return file
+
+
+def _stored(storage: Storage, workspace: UUID, run_id: UUID, document: Document, format_: str) -> File:
     body = documents.render(document, format_)
     filename = documents.filename(document, format_)
-    stored = job.services.storage.put(job.workspace, f"reports/{run_id}/{filename}", body)
-    with job.database.transaction(job.workspace) as db:
-        db.add(
-            File(
-                run_id=run_id,
-                format=format_,
-                filename=filename,
-                media_type=documents.RENDERERS[format_].media_type,
-                size=stored.size,
-                sha256=stored.sha256,
-                storage_key=stored.key,
-            )
-        )
+    stored = storage.put(workspace, f"reports/{run_id}/{filename}", body)
+    return File(
+        id=ids.new(),
+        run_id=run_id,
+        format=format_,
+        filename=filename,
+        media_type=documents.RENDERERS[format_].media_type,
+        size=stored.size,
+        sha256=stored.sha256,
+        storage_key=stored.key,
+    )

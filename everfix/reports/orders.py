@@ -13,12 +13,14 @@ from everfix import audit
 from everfix.core import clock, ids
 from everfix.core.db import Json
 from everfix.errors import Invalid
-from everfix.identity.principals import Principal, system
+from everfix.identity.principals import Principal
 from everfix.reports import definitions, runs, schedules, sending, windows
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import Run, Trigger
 from everfix.reports.schedules import Schedule
 from everfix.reports.sending import Means
+
+BY_SCHEDULE = "schedule"
 
 
 def place(db: Session, way: Means, by: Principal, definition_id: UUID, **given: Any) -> Run:  # noqa: ANN401 - of `ordered`
@@ -26,8 +28,8 @@ def place(db: Session, way: Means, by: Principal, definition_id: UUID, **given: 
     definition = definitions.get(db, definition_id)
     if not definition.enabled:
         raise Invalid("the report is disabled", details={"enabled": "enable the report first"})
-    run = ordered(definition, None, by, **given)
-    _queue(db, way, run, definition, by)
+    run = ordered(definition, None, by.name, **given)
+    _queue(db, way, run, definition, by.name)
     audit.record(db, by, audit.Action.REPORT_GENERATED, "run", run.id, {"report": str(definition.id), "formats": run.formats})
     return run
 
@@ -38,9 +40,9 @@ def fire(db: Session, way: Means, by: Principal, schedule_id: UUID) -> Run:
     definition = definitions.get(db, schedule.definition_id)
     if not definition.enabled:
         raise Invalid("the report is disabled", details={"enabled": "enable the report first"})
-    run = ordered(definition, schedule, by)
+    run = ordered(definition, schedule, by.name)
     run.inputs = {**run.inputs, "condition": {"when": "always"}, "freshness": None}  # who asks by hand wants it now
-    _queue(db, way, run, definition, by)
+    _queue(db, way, run, definition, by.name)
     audit.record(db, by, audit.Action.SCHEDULE_FIRED, "schedule", schedule.id, {"run": str(run.id)})
     return run
 
@@ -49,16 +51,16 @@ def due(
     db: Session, way: Means, schedule: Schedule, definition: Definition, slot: datetime, *, as_of: datetime, window: str, note: Json
 ) -> Run:
     """Run a schedule for one of its slots."""
-    run = ordered(definition, schedule, system(schedule.workspace_id, "schedule"), slot=slot, as_of=as_of, window=window)
+    run = ordered(definition, schedule, BY_SCHEDULE, slot=slot, as_of=as_of, window=window)
     run.inputs = {**run.inputs, **note}
-    _queue(db, way, run, definition, system(schedule.workspace_id, "schedule"))
+    _queue(db, way, run, definition, BY_SCHEDULE)
     return run
 
 
 def ordered(
     definition: Definition,
     schedule: Schedule | None,
-    by: Principal,
+    by: str,
     *,
     slot: datetime | None = None,
     as_of: datetime | None = None,
@@ -88,7 +90,7 @@ def ordered(
         status=runs.Status.QUEUED,
         executor=_executor(definition),
         code_version=everfix.__version__,
-        requested_by=by.name,
+        requested_by=by,
         created_at=clock.now(),
     )
 
@@ -119,9 +121,9 @@ def _executor(definition: Definition) -> str:
     return definition.created_by or "the workspace"
 
 
-def _queue(db: Session, way: Means, run: Run, definition: Definition, by: Principal) -> None:
+def _queue(db: Session, way: Means, run: Run, definition: Definition, by: str) -> None:
     """Keep a run, write the ledger's rows it answers for, and only then queue the work."""
     db.add(run)
     db.flush()
     sending.plan(db, way, run, definition)
-    run.job_id = runs.enqueue(db, run, by.name)
+    run.job_id = runs.enqueue(db, run, by)

@@ -225,6 +225,13 @@ def previous(db: Session, run: Run) -> Run | None:
     return db.execute(query.order_by(Run.as_of.desc(), Run.id.desc()).limit(1)).scalar_one_or_none()
 
 
+def told(run: Run, deliveries: Sequence[str]) -> str:
+    """Return what became of a run, deliveries included: made and refused by some recipients is partial, by all is failed."""
+    if run.status not in (Status.SUCCEEDED, Status.PARTIAL) or "failed" not in deliveries:
+        return run.status
+    return Status.PARTIAL if any(status != "failed" for status in deliveries) else Status.FAILED
+
+
 def seconds(run: Run) -> float | None:
     """Return how long the run took, once it has ended."""
     return (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None

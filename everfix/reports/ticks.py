@@ -23,7 +23,6 @@ from everfix.core import clock
 from everfix.core.db import Json
 from everfix.delivery import outbox
 from everfix.errors import Invalid
-from everfix.identity.principals import system
 from everfix.reports import calendar, definitions, orders, schedules, sending, windows
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import Run, Status
@@ -159,7 +158,7 @@ def _shown(at: datetime, schedule: Schedule) -> str:
 
 def _write_off(db: Session, way: Means, schedule: Schedule, definition: Definition, slot: datetime, status: Status, why: str) -> None:
     """Keep a run for a slot that gets no report, and the ledger's rows of those who would have got it, with the reason."""
-    run = orders.ordered(definition, schedule, system(schedule.workspace_id, "schedule"), slot=slot, as_of=slot)
+    run = orders.ordered(definition, schedule, orders.BY_SCHEDULE, slot=slot, as_of=slot)
     run.status, run.reason, run.finished_at = status, why, clock.now()
     db.add(run)
     db.flush()

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import everfix
-from everfix.core import clock, ids, jobs
+from everfix.core import clock, ids, jobs, prompt_logs
 from everfix.core.db import Json
 from everfix.delivery import outbox
 from everfix.delivery.outbox import Delivery
@@ -51,15 +51,16 @@ def _keep(job: jobs.Running, run_id: UUID, audience: Audience) -> None:
     """Build what an audience sees, and keep it: with those who see exactly the same, else as a variant of its own."""
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        bare = making.figures(db, run, job.services.url, filters=audience.filters)
+        bare, how = making.figures(db, run, job.services.url, filters=audience.filters), making.how(db, job.services, run)
     digest = making.digest(bare.model_copy(update={"notices": ()}))
-    document, written = making.narrated(bare, run)
+    document, account = making.narrated(bare, how)
     with job.database.transaction(job.workspace) as db:
+        prompt_logs.record(db, account.calls, "run", run_id)
         same = db.execute(select(Run).where(Run.parent_id == run_id, Run.digest == digest)).scalar_one_or_none()
         if same is not None:
             same.recipients = [*same.recipients, *audience.recipients]
             return
-        db.add(_variant(run, audience, audiences.named(document, audience.words), written, digest))
+        db.add(_variant(run, audience, audiences.named(document, audience.words), making.written(document, account), digest))
 
 
 def _variant(run: Run, audience: Audience, document: Document, written: Json, digest: str) -> Run:

@@ -69,7 +69,7 @@ def preview_template(request: Request, who: ViewerInPassing, template_id: Templa
     """What a saved report would say now, with its files as base64; nothing is stored, nothing is sent."""
 
     def order(db: Session) -> Run:
-        return orders.ordered(definitions.get(db, template_id), None, who)
+        return orders.ordered(definitions.get(db, template_id), None, who.name)
 
     return _previewed(request, who, order, None)
 
@@ -84,7 +84,7 @@ def _previewed(request: Request, who: Principal, order: Any, formats: list[str] 
         wanted.extend(run.formats if formats is None else formats)
         return run
 
-    document = previews.document(installation.database, who.workspace, installation.url, noted)
+    document = previews.document(installation, who.workspace, noted)
     return {
         "sections": report_runs.sections_data(document),
         "narrative": report_runs.narrative_output(document),

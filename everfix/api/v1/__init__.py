@@ -10,6 +10,7 @@ from everfix.api.v1 import (
     deliveries,
     delivery_settings,
     destinations,
+    definitions,
     downloads,
     exports,
     ingest,
@@ -20,6 +21,9 @@ from everfix.api.v1 import (
     predictions,
     recommendations,
     reports,
+    report_runs,
+    reports,
+    schedules,
 )
 
 RESOURCES = (
@@ -31,12 +35,15 @@ RESOURCES = (
     recommendations,
     changes,
     jobs,
-    reports,
-    exports,
     ml,
     deliveries,
     destinations,
     delivery_settings,
+    reports,
+    schedules,
+    definitions,  # after `reports` and `schedules`: their words win over an id
+    report_runs,
+    exports,
     downloads,
 )
 router = APIRouter(prefix="/v1")

@@ -8,21 +8,23 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from everfix import documents
 from everfix.api import fields, pages
-from everfix.api.v1 import downloads
+from everfix.api.v1 import report_files
+from everfix.api.v1.report_bodies import Framed, Parts
+from everfix.api.v1.report_files import FileOut
 from everfix.core import fields as types
 from everfix.core import ids, jobs
 from everfix.core.crypto import Keys
 from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
-from everfix.errors import Invalid, NotFound
+from everfix.errors import NotFound
 from everfix.identity.principals import Principal, Scope
-from everfix.reports import runs, templates, windows
+from everfix.reports import definitions, runs, templates, windows
 from everfix.reports.sections import SECTIONS
 from everfix.settings import Settings
 
@@ -53,30 +55,14 @@ class TemplateOut(BaseModel):
     formats: list[str]
 
 
-class Generate(BaseModel):
-    """A one-off report. `format` or `formats`, in either case; `window` is 7D, 30D, 90D or any number of days."""
+class Generate(Framed):
+    """A one-off report. `format` or `formats`, in either case; `window` is 7D, 30D, 90D or any number of days, or `from` and `to`."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    template: types.text(64) = "executive_summary"  # type: ignore[valid-type]
+    template: types.text(64) | None = None  # type: ignore[valid-type]
     name: types.text(200, 1) | None = None  # type: ignore[valid-type]
     description: types.text(2000) | None = None  # type: ignore[valid-type]
-    sections: Annotated[list[types.text(64)], Field(max_length=30)] | None = None  # type: ignore[valid-type]
-    window: types.text(10) | None = None  # type: ignore[valid-type]
-    format: types.text(20) | None = None  # type: ignore[valid-type]
-    formats: Annotated[list[types.text(20)], Field(min_length=1, max_length=6)] | None = None  # type: ignore[valid-type]
-    filters: Annotated[types.JsonObject, AfterValidator(dict)] = Field(default_factory=dict)
-
-
-class FileOut(BaseModel):
-    """One file, with a link that works without signing in until it expires."""
-
-    format: str
-    filename: str
-    media_type: str
-    size: int
-    sha256: str
-    download_url: str
+    sections: Parts | None = None
+    narrative: types.JsonObject | None = None
 
 
 class ReportJob(BaseModel):
@@ -101,12 +87,6 @@ class ReportJob(BaseModel):
     finished_at: datetime | None
 
 
-def _formats(body: Generate, template: templates.Template) -> list[str]:
-    if body.format is not None and body.formats is not None:
-        raise Invalid("send `format` or `formats`, not both", details={"formats": "only one of the two"})
-    return body.formats or [body.format or template.format]
-
-
 @router.get("/templates")
 def listed_templates(who: Reader) -> pages.PageOf[TemplateOut]:
     """The built-in templates with their sections."""
@@ -128,16 +108,18 @@ def listed_templates(who: Reader) -> pages.PageOf[TemplateOut]:
 @router.post("/generate", status_code=202)
 def generate(db: Db, who: Writer, body: Generate, settings: Config, keys: SigningKeys) -> ReportJob:
     """Make a report now; the answer has the job to poll until its `status` is `succeeded`."""
-    template = templates.get(body.template)
+    template = templates.get(body.template or ("blank" if body.sections else "executive_summary"))
+    asked = body.files()
     _, job_id = runs.request(
         db,
         who,
         template=template.key,
-        window=body.window or template.window,
-        formats=_formats(body, template),
+        window=body.days() or template.window,
+        formats=definitions.formats([template.format] if asked is None else asked),
         name=body.name,
         sections=body.sections,
         filters=body.filters,
+        inputs={"narrative": definitions.narrative(body.narrative or {}), "description": body.description or ""},
     )
     return shown_jobs(db, [jobs.get(db, job_id)], settings, keys)[0]
 
@@ -166,8 +148,7 @@ def shown_jobs(db: Session, found: Sequence[Job], settings: Settings, keys: Keys
 
 
 def _shown(job: Job, run: runs.Run, files: Sequence[runs.File], settings: Settings, keys: Keys) -> ReportJob:
-    order = {name: place for place, name in enumerate(run.formats)}
-    listed = [_file(file, settings, keys) for file in sorted(files, key=lambda file: order.get(file.format, 99))]
+    listed = report_files.ordered(files, run.formats, settings, keys)
     done = job.status == jobs.Status.SUCCEEDED and listed
     name = ids.show(ids.Prefix.JOB, job.id)
     return ReportJob(
@@ -188,11 +169,4 @@ def _shown(job: Job, run: runs.Run, files: Sequence[runs.File], settings: Settin
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-    )
-
-
-def _file(file: runs.File, settings: Settings, keys: Keys) -> FileOut:
-    link = downloads.link(settings, keys, file.workspace_id, file.id)
-    return FileOut(
-        format=file.format, filename=file.filename, media_type=file.media_type, size=file.size, sha256=file.sha256, download_url=link
     )
