@@ -35,6 +35,8 @@ class Action(StrEnum):
     ISSUE_CREATED = "issue.created"
     ISSUE_UPDATED = "issue.updated"
     JOB_CANCELLED = "job.cancelled"
+    JOB_PURGED = "job.purged"
+    JOB_RETRIED = "job.retried"
     MESSAGE_SENT = "message.sent"
     ML_DATASET_KEPT = "ml.dataset.kept"
     ML_DELETED = "ml.deleted"

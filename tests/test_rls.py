@@ -152,6 +152,7 @@ def _fill(workspace: make.Workspace) -> None:
         _ticket(workspace, db, found)
         recommendations.move(db, found, "implemented", by=workspace.principal)
         schedules.create(db, workspace.principal, report_type="issue_digest", name="Daily", cron="0 9 * * *")
+    workspace.api.ok("GET", "/api/v1/attribution")
     make_ml.everything(workspace)
     delivering.everything(workspace)
     asking.everything(workspace)

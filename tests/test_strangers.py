@@ -111,6 +111,9 @@ BODIES: dict[tuple[str, str], Any] = {
         "config": {"webhookUrl": "https://hooks.slack.com/services/x"},
     },
     ("PATCH", "/api/v1/notifications/providers/{provider_id}"): {"name": "y"},
+    ("POST", "/api/v1/attribution"): {"customerId": "00000000-0000-7000-8000-000000000000", "conversionId": "x"},
+    ("POST", "/api/v1/admin/dlq"): {"action": "retry", "topic": "x"},
+    ("PUT", "/api/v1/ai/analyzer-settings"): {"language": "en"},
     ("POST", "/api/v1/notifications/send"): {"providerId": "00000000-0000-7000-8000-000000000000", "message": "x"},
 }
 # Routes that find the thing and then refuse for the state it is in, with what they answer to its owner.
@@ -176,6 +179,7 @@ def _path(route: APIRoute, ids: dict[str, str] | None = None) -> str:
 
 def _of(route: APIRoute, ids: dict[str, str]) -> dict[str, str]:
     plain = dict.fromkeys(NAMED.values(), make_ml.NOBODY)
+    plain = dict.fromkeys(NAMED.values(), "00000000-0000-7000-8000-000000000000")
     noun, kind = KINDS.get(route.path, ("", ""))
     return {**plain, **ids, **({noun: ids[kind]} if kind in ids else {})}
 

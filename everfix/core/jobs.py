@@ -127,9 +127,13 @@ def enqueue(db: Session, kind: str, payload: Json, *, by: str = "", delay: timed
     job = Job(id=ids.new(), kind=kind, payload=payload, created_by=by)
     db.add(job)
     db.flush()
-    ticket = json.dumps({"workspace": str(current(db)), "job": str(job.id)}).encode()
-    SyncQueries(_InTransaction(db)).enqueue(kind, ticket, priority, delay)
+    _ticket(db, job, priority, delay)
     return job.id
+
+
+def _ticket(db: Session, job: Job, priority: int = 0, delay: timedelta | None = None) -> None:
+    ticket = json.dumps({"workspace": str(current(db)), "job": str(job.id)}).encode()
+    SyncQueries(_InTransaction(db)).enqueue(job.kind, ticket, priority, delay)
 
 
 def find(db: Session, job_id: UUID) -> Job | None:
@@ -155,6 +159,14 @@ def cancel(db: Session, job_id: UUID) -> Job:
     if job.status == Status.QUEUED:
         job.status, job.finished_at = Status.CANCELLED, clock.now()
     return job
+
+
+def again(db: Session, job: Job) -> None:
+    """Queue a job that has ended once more, from the start, in the caller's transaction."""
+    job.status, job.attempts, job.error, job.message = Status.QUEUED, 0, None, ""
+    job.progress, job.cancel_requested, job.started_at, job.finished_at = 0.0, False, None, None
+    db.flush()
+    _ticket(db, job)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ FILES = (
     "anomaly",
     "model",
     "attribution",
+    "interaction",
 )
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 

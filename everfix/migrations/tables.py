@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from everfix import audit
-from everfix.core import jobs, prompt_logs
+from everfix.core import jobs, limits, prompt_logs
 from everfix.core.db import Base
 from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.exports import requests as exports
@@ -29,6 +29,7 @@ MODULES = (
     figures,
     jobs,
     learned,
+    limits,
     members,
     ml_tables,
     models,

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from everfix.api.compat import cron, dashboard_data, notifications, report_runs, report_schedules, report_templates
+from everfix.api.compat import (
+    attribution,
+    cron,
+    dashboard_data,
+    notifications,
+    operations,
+    records,
+    report_runs,
+    report_schedules,
+    report_templates,
+)
 
 router = APIRouter()
-for resource in (report_templates, report_schedules, report_runs, notifications, dashboard_data):
+for resource in (report_templates, report_schedules, report_runs, notifications, dashboard_data, attribution, records, operations):
     router.include_router(resource.router, prefix="/api/v1")
 router.include_router(cron.router)

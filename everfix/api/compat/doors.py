@@ -68,6 +68,7 @@ def needs(scope: Scope, caller: Any = _caller) -> Any:  # noqa: ANN401 - FastAPI
 
 Viewer = Annotated[Principal, needs(Scope.REPORTS_READ)]
 Editor = Annotated[Principal, needs(Scope.REPORTS_WRITE)]
+Auditor = Annotated[Principal, needs(Scope.AUDIT_READ)]
 Admin = Annotated[Principal, needs(Scope.WORKSPACE_ADMIN)]
 # For routes that ask other servers, or wait: they hold no transaction while they do.
 ViewerInPassing = Annotated[Principal, needs(Scope.REPORTS_READ, _passer_by)]
