@@ -1,6 +1,6 @@
 """How often a workspace asked for what is limited.
 
-Revision: 0009
+Revision: 0012
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from everfix.migrations import policies
 
-revision = "0009"
-down_revision = "0008"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
