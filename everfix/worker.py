@@ -32,11 +32,13 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import loop, memory, pushes, rating
+from everfix.failures import arrivals, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import tables
 from everfix.reports import backfill, execution, ticks
+from everfix.ml import monitors, tables, watching
+from everfix.reports import execution, ticks
 
 log = structlog.get_logger()
 
@@ -52,8 +54,10 @@ TASKS: Mapping[str, jobs.Task] = {
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.rate": jobs.Task(rating.task),
     "failures.refresh": jobs.Task(loop.task_refresh),
+    "failures.accept": jobs.Task(arrivals.accept),
     "ml.forget_files": jobs.Task(tables.forget_files),
     "reports.backfill": jobs.Task(backfill.execute),
+    monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
@@ -62,6 +66,7 @@ TICK_EVERY = 5.0  # seconds between two looks at the clock
 PERIODIC: Mapping[str, tuple[float, str]] = {
     pushes.TASK: (3600.0, "SELECT 1 FROM tickets WHERE state IN ('open', 'started') LIMIT 1"),
     "ai.purge": (86_400.0, "SELECT 1 FROM prompt_logs LIMIT 1"),
+    monitors.WATCH: (300.0, "SELECT 1 FROM ml_monitors WHERE enabled LIMIT 1"),
     "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
 }
 

@@ -26,7 +26,7 @@ NOBODY = "00000000-0000-7000-8000-000000000000"
 NAMED = {
     **{
         f"{noun}_id": noun
-        for noun in ("dataset", "dataset_version", "experiment", "model", "deployment", "synthgen_run", "privacy_session")
+        for noun in ("dataset", "dataset_version", "experiment", "model", "deployment", "monitor", "synthgen_run", "privacy_session")
     },
     "project_id": "ml_project",
     "project_member_id": "ml_member",
@@ -44,6 +44,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/ml/models/{model_id}"): {"name": "x"},
     ("POST", "/v1/ml/deployments"): {"model_id": NOBODY, "name": "x", "stage": "staging"},
     ("PATCH", "/v1/ml/deployments/{deployment_id}"): {"name": "x"},
+    ("POST", "/v1/ml/monitors"): {"deployment_id": NOBODY, "metric": "error_rate", "threshold": 0.1},
+    ("PATCH", "/v1/ml/monitors/{monitor_id}"): {"name": "x"},
     ("POST", "/v1/ml/synthgen-runs"): {"project_id": NOBODY, "name": "x"},
     ("PATCH", "/v1/ml/synthgen-runs/{synthgen_run_id}"): {"name": "x"},
     ("POST", "/v1/ml/privacy-sessions"): {"project_id": NOBODY, "name": "x"},

@@ -163,6 +163,7 @@ def add_part(db: Session, deployment_id: UUID, table: Table, sha256: str, by: Pr
         rows=table.rows,
         errors=present["error"],
         labelled=present["label"],
+        created_at=clock.now(),
     )
     db.add(part)
     db.flush()

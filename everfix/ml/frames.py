@@ -23,19 +23,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def copied(storage: Storage, keys: Sequence[str]) -> Iterator[list[Path]]:
+    """Yield copies of stored tables in a temporary folder, which is gone after the block; raises Gone where one is no longer kept."""
+    with tempfile.TemporaryDirectory(prefix="everfix-ml-") as folder:
+        yield [_copied(storage, key, Path(folder) / f"{place}.parquet") for place, key in enumerate(keys)]
+
+
+@contextmanager
 def scanned(
     storage: Storage, keys: Sequence[str], *, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[pl.LazyFrame]:
     """Yield the rows of stored tables, one after another; with `since` and `until` those whose `timestamp` lies in [since, until).
 
-    Each file is copied in pieces to a temporary folder, which is gone after the block. A column that one part lacks is null there.
+    A column that one part lacks is null there.
     Raises Gone where a file is no longer kept, Unavailable where the extra `everfix[ml]` is not installed.
     """
     uploads.available()
     import polars as pl  # noqa: PLC0415 - the extra's library, only where it is needed
 
-    with tempfile.TemporaryDirectory(prefix="everfix-ml-") as folder:
-        paths = [_copied(storage, key, Path(folder) / f"{place}.parquet") for place, key in enumerate(keys)]
+    with copied(storage, keys) as paths:
         lazy = pl.concat([pl.scan_parquet(path) for path in paths], how="diagonal_relaxed") if paths else pl.LazyFrame()
         if since is not None and paths:
             lazy = lazy.filter(pl.col("timestamp") >= since)

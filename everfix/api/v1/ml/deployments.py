@@ -16,7 +16,7 @@ from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page
 from everfix.errors import Conflict
-from everfix.ml import deployments, models, projects
+from everfix.ml import deployments, models, monitors, projects
 from everfix.ml.deployments import Deployment, PredictionPart
 from everfix.ml.projects import Role
 
@@ -129,6 +129,7 @@ def add(box: Upload, deployment_id: PathId) -> Added:
             raise Conflict(f"this very file is in the log already: {ids.show(ids.Prefix.PREDICTION_PART, known.id)}")
         table = box.keep(db, kept, found.project_id, "predictions")
         part = deployments.add_part(db, deployment_id, table, kept.upload_sha256, box.who)
+        monitors.look(db, deployment_id, box.who)
         return Added(part=PartOut.model_validate(part), table=TableOut.model_validate(table))
 
 
