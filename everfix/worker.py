@@ -35,10 +35,8 @@ from everfix.exports import work as export_work
 from everfix.failures import arrivals, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
-from everfix.ml import tables
-from everfix.reports import backfill, execution, ticks
 from everfix.ml import monitors, tables, watching
-from everfix.reports import execution, ticks
+from everfix.reports import backfill, execution, ticks
 
 log = structlog.get_logger()
 
