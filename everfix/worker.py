@@ -28,6 +28,7 @@ from pgqueuer.ports.driver import NotifyCallback
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
+from everfix import kept
 from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
@@ -56,6 +57,7 @@ TASKS: Mapping[str, jobs.Task] = {
     "ml.forget_files": jobs.Task(tables.forget_files),
     "reports.backfill": jobs.Task(backfill.execute),
     monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
+    kept.TASK: jobs.Task(kept.sweep),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
@@ -66,6 +68,7 @@ PERIODIC: Mapping[str, tuple[float, str]] = {
     "ai.purge": (86_400.0, "SELECT 1 FROM prompt_logs LIMIT 1"),
     monitors.WATCH: (300.0, "SELECT 1 FROM ml_monitors WHERE enabled LIMIT 1"),
     "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
+    kept.TASK: (3_600.0, "SELECT 1 FROM report_runs UNION ALL SELECT 1 FROM exports LIMIT 1"),
 }
 
 

@@ -16,7 +16,7 @@ settings
 core
 audit
 identity
-documents
+documents kept
 delivery narrative
 ingest ml
 failures

@@ -62,6 +62,15 @@ FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictio
 FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai"}
 # Routes that answer the same to every workspace.
 NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires"}
+FIGURES = {
+    "/v1/predictions/summary",
+    "/v1/predictions/forecast",
+    "/v1/predictions/accuracy",
+    "/v1/settings/ai",
+    "/v1/settings/delivery",
+    "/v1/workspace/brand",
+    "/v1/workspace/files",
+}
 # A sound body for each route that takes one, so that nothing but the stranger can be refused.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/ingest/events"): {"external_id": "x", "title": "x"},
@@ -70,6 +79,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/issues"): {"title": "x"},
     ("PATCH", "/v1/issues/{issue_id}"): {"status": "closed"},
     ("POST", "/v1/changes"): {"changes": [{"external_id": "x", "title": "x", "occurred_at": "2026-01-01T00:00:00Z"}]},
+    ("PATCH", "/v1/workspace/brand"): {"colour": "#112233"},
+    ("PATCH", "/v1/workspace/files"): {"days": 30},
     ("POST", "/v1/exports"): {"resource": "issues"},
     ("POST", "/v1/reports/generate"): {"template": "issue_digest", "format": "json"},
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},

@@ -47,7 +47,6 @@ class Workspace(Base):
     brand_colour: Mapped[str] = mapped_column(server_default="#0f766e")
     brand_name: Mapped[str] = mapped_column(server_default="")  # "" is the workspace's own name
     brand_logo_svg: Mapped[str] = mapped_column(server_default="")
-    brand_logo_png: Mapped[str] = mapped_column(server_default="")  # base64; only one of the two logos is set
     files_days: Mapped[int] = mapped_column(server_default="365")  # how long report runs, exports and their files are kept
     files_hold: Mapped[bool] = mapped_column(server_default="false")  # a legal hold: nothing of them is removed
     created_at: Mapped[datetime] = created()

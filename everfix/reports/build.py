@@ -17,7 +17,7 @@ from everfix.core.db import Json
 from everfix.documents import model
 from everfix.errors import Invalid
 from everfix.identity import workspaces
-from everfix.metrics import blocks, narrow
+from everfix.metrics import blocks, brands, narrow
 from everfix.narrative import grounding, rules
 from everfix.reports import templates, windows
 from everfix.reports.sections import SECTIONS, Context
@@ -83,7 +83,8 @@ def figures(
 
 
 def _brand(here: workspaces.Workspace, own: Json) -> model.Brand:
-    return model.Brand(name=own.get("name") or here.name, colour=own.get("colour") or here.brand_colour, logo_svg=own.get("logo_svg") or "")
+    whole = brands.of(here)
+    return whole.model_copy(update={name: own[name] for name in ("name", "colour", "logo_svg") if own.get(name)})
 
 
 def _filtered(seen: narrow.Filters) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from everfix.errors import EverfixError
-from everfix.web import dashboard, deliveries, destinations, explorer, files, issues, patterns, preferences, reports, shell, sign_in
+from everfix.web import brand, dashboard, deliveries, destinations, explorer, files, issues, patterns, preferences, reports, shell, sign_in
 
 log = structlog.get_logger()
-SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, explorer)
+SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, brand, explorer)
 
 
 def mount(app: FastAPI) -> None:

@@ -23,6 +23,7 @@ from everfix.api.v1 import (
     report_runs,
     reports,
     schedules,
+    workspace,
 )
 
 RESOURCES = (
@@ -44,6 +45,7 @@ RESOURCES = (
     report_runs,
     exports,
     downloads,
+    workspace,
 )
 router = APIRouter(prefix="/v1")
 for resource in RESOURCES:
