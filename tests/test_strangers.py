@@ -43,12 +43,12 @@ NOUNS = (
     "prediction",
     "provider",
     "recommendation",
+    "report",
     "run",
     "schedule",
     "step",
     "template",
 )
-NOUNS = ("issue", "pattern", "prediction", "recommendation", "step", "job", "run", "template", "schedule", "provider", "export", "report")
 NAMED = {**{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
 # Path parameters that name nothing of a workspace, with a value that is sound.
 WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
@@ -58,8 +58,6 @@ KINDS = {"/v1/ingest/status/{job_id}": ("job", "ingest_job"), "/api/v1/reports/r
 READS = {("POST", "/api/v1/reports/templates/{template_id}/preview")}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer figures of the workspace, not a list.
-FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai", "/v1/settings/delivery"}
-FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai"}
 # Routes that answer the same to every workspace.
 NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires"}
 FIGURES = {
@@ -190,7 +188,6 @@ def _path(route: APIRoute, ids: dict[str, str] | None = None) -> str:
 
 def _of(route: APIRoute, ids: dict[str, str]) -> dict[str, str]:
     plain = dict.fromkeys(NAMED.values(), make_ml.NOBODY)
-    plain = dict.fromkeys(NAMED.values(), "00000000-0000-7000-8000-000000000000")
     noun, kind = KINDS.get(route.path, ("", ""))
     return {**plain, **ids, **({noun: ids[kind]} if kind in ids else {})}
 
