@@ -1,14 +1,14 @@
 """One logo: a picture is kept inside an SVG, so its own column goes.
 
-Revision: 0012
+Revision: 0013
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
