@@ -11,6 +11,36 @@ from everfix.web import brand, dashboard, deliveries, destinations, explorer, fi
 
 log = structlog.get_logger()
 SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, brand, explorer)
+from everfix.web import (
+    dashboard,
+    deliveries,
+    destinations,
+    explorer,
+    files,
+    issues,
+    patterns,
+    predictions,
+    preferences,
+    recommendations,
+    reports,
+    shell,
+    sign_in,
+)
+
+log = structlog.get_logger()
+SECTIONS = (
+    sign_in,
+    dashboard,
+    patterns,
+    issues,
+    predictions,
+    recommendations,
+    reports,
+    deliveries,
+    destinations,
+    preferences,
+    explorer,
+)
 
 
 def mount(app: FastAPI) -> None:
