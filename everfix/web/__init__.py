@@ -7,11 +7,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from everfix.errors import EverfixError
-from everfix.web import brand, dashboard, deliveries, destinations, explorer, files, issues, patterns, preferences, reports, shell, sign_in
-
-log = structlog.get_logger()
-SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, brand, explorer)
 from everfix.web import (
+    brand,
     dashboard,
     deliveries,
     destinations,
@@ -39,6 +36,7 @@ SECTIONS = (
     deliveries,
     destinations,
     preferences,
+    brand,
     explorer,
 )
 
