@@ -58,10 +58,6 @@ KINDS = {"/v1/ingest/status/{job_id}": ("job", "ingest_job"), "/api/v1/reports/r
 READS = {("POST", "/api/v1/reports/templates/{template_id}/preview")}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer figures of the workspace, not a list.
-<<<<<<< HEAD
-=======
-FIGURES = {"/v1/predictions/summary", "/v1/predictions/forecast", "/v1/predictions/accuracy", "/v1/settings/ai", "/v1/settings/delivery"}
->>>>>>> 3431dd3 (Mend what two landings at once left doubled in the strangers' test)
 # Routes that answer the same to every workspace.
 NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires"}
 FIGURES = {
@@ -231,6 +227,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "export": export["id"],
             "ingest_job": answer["job_id"],
             **delivering.belongings(workspace),
+            **dashboards,
             **{name: str(value) for name, value in make_ml.everything(workspace).items()},
         }
 
