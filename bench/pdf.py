@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import json
 import resource
 import subprocess
 import sys
@@ -12,17 +14,22 @@ from pathlib import Path
 
 from bench import figures, peers
 from everfix import documents
+from everfix.documents import charts
 from everfix.documents.model import Document, Section
+from everfix.web import files
 from tests import document_samples as samples
 
 ROUNDS = 2
 LIMIT = 120.0
+PRINTED, DRAWN = "Chromium, our finished HTML", "Chromium, a dashboard that draws its charts"
+FILES = {"WeasyPrint": "weasyprint.pdf", PRINTED: "chromium.pdf", DRAWN: "dashboard.pdf"}
 ROOT = str(Path(__file__).resolve().parent.parent)
 
 OURS = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from everfix import documents
+from everfix.documents import charts
 from everfix.documents.model import Document
 document = Document.model_validate_json(open(sys.argv[2], encoding="utf-8").read())
 taken, cpu = [], time.process_time()
@@ -54,15 +61,40 @@ print(json.dumps({"first": taken[0], "again": taken[1], "cpu": cpu, "memory": ro
 
 
 def executive() -> Document:
-    """Return a report as an executive gets it: figures, a story, seven charts and a table of patterns."""
+    """Return a report as an executive gets it: figures, a story, twelve charts and a table of patterns."""
+    again = (samples.weekly(), samples.costs(), samples.backlog())
+    more = tuple(chart.model_copy(update={"key": f"{chart.key}_again", "title": f"{chart.title}, by team"}) for chart in again)
     sections = (
         Section(id="snapshot", title="Snapshot", blocks=(samples.kpis(),)),
         Section(id="trend", title="Risk and trend", blocks=(samples.trend(), samples.forecast(), samples.calendar(), samples.weekly())),
         Section(
             id="patterns", title="What keeps failing", blocks=(samples.patterns(), samples.costs(), samples.matrix(), samples.backlog())
         ),
+        Section(id="where", title="Where it fails", blocks=(samples.segments(), samples.scatter(), *more)),
     )
     return samples.document(sections, samples.narrative())
+
+
+def dashboard(document: Document) -> str:
+    """Return the page of a dashboard with the same charts, which its scripts draw when a browser opens it; what tools that print
+    dashboards point their browser at.
+    """
+    charts_js = (files.STATIC / "dist" / files.built()["charts.js"].removeprefix("dist/")).read_text(encoding="utf-8")
+    figures_: list[str] = []
+    for section in document.sections:
+        for block in section.blocks:
+            if block.kind == "chart":
+                data = json.dumps({"spec": charts.spec(block, width="container", height=charts.tall(block)), "dark": {}}).replace(
+                    "<", "\\u003c"
+                )
+                figures_.append(
+                    f'<figure data-chart="{block.key}"><h3>{html.escape(block.title)}</h3><div data-canvas style="width:640px"></div>'
+                    f'<script type="application/json">{data}</script></figure>'
+                )
+    body = "".join(figures_)
+    return (
+        f'<!doctype html><meta charset="utf-8"><body style="font-family:sans-serif">{body}<script type="module">{charts_js}</script></body>'
+    )
 
 
 def run() -> figures.Result:
@@ -77,6 +109,7 @@ def run() -> figures.Result:
         folder = Path(temporary)
         (folder / "report.json").write_bytes(documents.render(document, "json"))
         (folder / "report.html").write_bytes(documents.render(document, "html"))
+        (folder / "dashboard.html").write_text(dashboard(document), encoding="utf-8")
         best: dict[str, dict[str, float]] = {}
         for _ in range(ROUNDS):
             for name, render in _contestants(folder).items():
@@ -85,7 +118,7 @@ def run() -> figures.Result:
                     if name not in best or measured["first"] < best[name]["first"]:
                         best[name] = measured
         for name, one in best.items():
-            file = folder / f"{name.split(' ')[0].lower()}.pdf"
+            file = folder / FILES.get(name, "everfix.pdf")
             again = f"{one['again']:.2f} s" if "again" in one else "–"
             memory = f"{one['memory']:.0f} MB" if "memory" in one else "–"
             result.add(
@@ -118,12 +151,13 @@ def _contestants(folder: Path) -> dict[str, Callable[[], dict[str, float]]]:
             sys.executable, OURS, ROOT, source, str(folder / "everfix.pdf"), timeout=LIMIT
         ),
         "WeasyPrint": lambda: peers.call(WEASYPRINT, "weasyprint", ROOT, page, str(folder / "weasyprint.pdf"), timeout=LIMIT),
-        "Chromium": lambda: _chromium(folder),
+        PRINTED: lambda: _chromium(folder, "report.html", "chromium.pdf"),
+        DRAWN: lambda: _chromium(folder, "dashboard.html", "dashboard.pdf"),
     }
 
 
-def _chromium(folder: Path) -> dict[str, float]:
-    out = folder / "chromium.pdf"
+def _chromium(folder: Path, page: str, name: str) -> dict[str, float]:
+    out = folder / name
     out.unlink(missing_ok=True)
     before = _children()
     words = [
@@ -141,8 +175,9 @@ def _chromium(folder: Path) -> dict[str, float]:
             *words,
             f"--user-data-dir={profile}",
             "--no-pdf-header-footer",
+            "--virtual-time-budget=10000",
             f"--print-to-pdf={out}",
-            (folder / "report.html").as_uri(),
+            (folder / page).as_uri(),
         ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
@@ -166,14 +201,24 @@ def _pages(file: Path) -> int:
 
 
 def _judge(result: figures.Result, best: dict[str, dict[str, float]]) -> None:
-    found = {name.split(" ")[0]: one for name, one in best.items()}
-    ours = found.get("Everfix")
+    ours = next((one for name, one in best.items() if name.startswith("Everfix")), None)
     result.goals.append(figures.Goal("seconds of the first PDF of a process", ours["first"] if ours else None, 1.5, at_least=False))
-    for name in ("WeasyPrint", "Chromium"):
-        if ours and name in found:
-            result.notes.append(f"against {name}: {figures.ratio(found[name]['first'] / ours['first'])}")
+    for name, limit in ((DRAWN, 5.0), ("WeasyPrint", 10.0)):
+        there = ours is not None and name in best
+        reached = best[name]["first"] / ours["first"] if ours is not None and there else None
+        result.goals.append(figures.Goal(f"first PDF against {name}", reached, limit, at_least=True))
+        if ours is not None and there and "again" in best[name]:
+            result.notes.append(
+                f"again, in a process that has made one, against {name}: {figures.ratio(best[name]['again'] / ours['again'])}"
+            )
+    if ours is not None and PRINTED in best:
+        result.notes.append(f"first PDF against {PRINTED}: {figures.ratio(best[PRINTED]['first'] / ours['first'])}")
+    if ours is not None and DRAWN in best:
+        result.notes.append(
+            f"a worker's PDF (again) against {DRAWN}, which starts a browser each time: {figures.ratio(best[DRAWN]['first'] / ours['again'])}"
+        )
     result.notes.append(
-        "Chromium and WeasyPrint get finished HTML with the charts drawn; ours draws them too."
+        "WeasyPrint and the first Chromium get finished HTML with the charts drawn; ours draws them too, as does the dashboard."
         " WeasyPrint's first includes its import, Chromium's its start"
     )
 

@@ -1,6 +1,6 @@
 """Runs the benches (all, or those named), prints their tables and writes `bench/results.md`.
 
-Usage: python -m bench.run [ingest] [pdf] [xlsx] [csv] [rls]
+Usage: python -m bench.run [ingest] [pdf] [xlsx] [csv] [exports] [rls]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from subprocess import SubprocessError
 
 import psutil
 
-from bench import csv_rows, figures, ingest, pdf, peers, rls, xlsx
+from bench import csv_rows, exports, figures, ingest, pdf, peers, rls, xlsx
 from everfix.errors import EverfixError
 
 BENCHES: dict[str, Callable[[], figures.Result]] = {
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[], figures.Result]] = {
     "pdf": pdf.run,
     "xlsx": xlsx.run,
     "csv": csv_rows.run,
+    "exports": exports.run,
     "rls": rls.run,
 }
 RESULTS = Path(__file__).with_name("results.md")

@@ -6,6 +6,7 @@ import io
 import re
 
 import pypdf
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,20 @@ def test_a_chart_of_the_model_is_flexible_only_upright() -> None:
     data = to_pdf._report(samples.document((section,)))["sections"][0]
     assert data["landscape"]
     assert not data["blocks"][0]["flexible"]
+
+
+def test_paper_says_which_rows_of_a_long_table_it_leaves_to_other_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_pdf, "ROWS", 40)
+    document = samples.document((Section(id="all", title="All issues", blocks=(samples.issues(61),)),))
+    words = " ".join(" ".join(pages(document)).split())
+    assert "40 of 61 rows" in words
+    assert "All 61 rows are in the CSV, XLSX and JSON of this report." in words
+    assert "ISS-1039" in words
+    assert "ISS-1040" not in words
+    assert documents.render(document, "csv").decode().count("ISS-10") == 61
+
+
+def test_a_table_within_bounds_says_nothing_of_other_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_pdf, "ROWS", 40)
+    document = samples.document((Section(id="all", title="All issues", blocks=(samples.issues(40),)),))
+    assert "CSV" not in " ".join(pages(document))

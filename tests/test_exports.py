@@ -435,3 +435,14 @@ def test_nobody_sees_anothers_rows(alice: make.Workspace, bob: make.Workspace) -
     assert [row["external_id"] for row in records(bob, resource="issues")] == ["bobs"]
     for resource in NAMES:
         assert "alice" not in done(bob, resource=resource, format="json")["body"].decode().lower()
+
+
+def test_exports_are_among_the_report_jobs(alice: make.Workspace) -> None:
+    export = done(alice, resource="members")
+    job = alice.api.ok("GET", f"/v1/reports/jobs/{export['job_id']}")
+    assert (job["kind"], job["status"], job["export_id"], job["run_id"]) == ("export", "succeeded", export["id"], None)
+    assert make.Api(alice.client).get(job["download_url"]).content == export["body"]
+    alice.api.ok("POST", "/v1/reports/generate", {"template": "blank", "sections": ["issue_kpis"], "format": "json"})
+    assert [one["kind"] for one in alice.api.ok("GET", "/v1/reports/jobs")["data"]] == ["report", "export"]
+    seen = alice.viewer.ok("GET", f"/v1/reports/jobs/{export['job_id']}")
+    assert (seen["status"], seen["download_url"], seen["files"]) == ("succeeded", None, []), "who may not export gets no link to raw rows"

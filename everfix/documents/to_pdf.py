@@ -16,6 +16,7 @@ from everfix.documents.model import Chart, Document, Figure, Figures, Section, T
 Json = dict[str, Any]
 HALF, MIDDLE, FULL = 400, 520, 830  # pixels a chart is drawn at, beside another one or alone
 ACROSS = 4  # figure cards in a row
+ROWS = 1_000  # of a table on paper: Typst holds about a quarter of a megabyte for each until the file is made
 LONG = 12  # from this many pages on there is a table of contents
 FLAT = 0.84  # of the natural height of a chart, for those whose shape does not depend on it
 LOW = 0.76  # of its height on paper, for a chart that must fit the rest of a page
@@ -295,7 +296,17 @@ def _tall(chart: Chart, width: int) -> int:
     return natural if chart.form in (charts.GROWN | {"matrix"}) - {"heatmap"} else round(natural * FLAT)
 
 
+def _on_paper(table: Table) -> Table:
+    """Return a table as paper holds it: at most ROWS rows, and where that leaves some out, it says so and where they are."""
+    if len(table.rows) <= ROWS:
+        return table
+    told = f"All {len(table.rows):,} rows are in the CSV, XLSX and JSON of this report."
+    left = {"rows": table.rows[:ROWS], "links": table.links[:ROWS], "total_rows": max(table.total_rows or 0, len(table.rows))}
+    return table.model_copy(update={**left, "note": f"{table.note} {told}".strip()})
+
+
 def _table(document: Document, table: Table) -> Json:
+    table = _on_paper(table)
     made, landscape = panels(document, table) if table.rows else ([], False)
     return {
         "kind": "table",

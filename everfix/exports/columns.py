@@ -45,8 +45,13 @@ class Column:
         """Whether it holds text from outside, which a spreadsheet might take for a formula."""
         return self.prefix is None and self.unit is Unit.TEXT
 
-    def plain(self) -> Any:  # noqa: ANN401 - a mapped column, or an SQL expression
-        """Return the value as the writers take it: an id as hexadecimal digits, anything else as it is."""
+    def plain(self, zone: str | None) -> Any:  # noqa: ANN401 - a mapped column, or an SQL expression
+        """Return the value as the writers take it: an id as hexadecimal digits, anything else as it is.
+
+        With a zone an instant is that zone's wall clock, to the second: PostgreSQL turns it several times quicker than Python.
+        """
+        if zone is not None and self.unit is Unit.DATETIME:
+            return func.date_trunc("second", func.timezone(zone, self.value))
         return func.encode(func.uuid_send(self.value), "hex") if self.prefix else self.value
 
     def shown(self, decimal: str, zone: str, dates: str) -> Any:  # noqa: ANN401 - as above

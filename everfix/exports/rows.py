@@ -47,14 +47,20 @@ class Look:
         count = db.execute(select(func.count()).select_from(query.subquery())).scalar_one()
         return int(count), db.execute(query.order_by(key.desc()).limit(1)).scalar_one_or_none()
 
-    def batches(self, db: Session) -> Iterator[tuple[UUID, list[Sequence[Any]]]]:
-        """Yield the rows as columns of values, a batch at a time, with the key that each batch ends with; ids as the API shows them."""
-        _in_zone(db, self.options)
-        query = self.query().add_columns(*(column.plain() for column in self.columns))
-        result = db.execute(query.execution_options(stream_results=True, yield_per=BATCH))
-        for rows in result.partitions(BATCH):
-            keys, *values = zip(*rows, strict=True)
-            yield keys[-1], [shown_ids(c.prefix, list(v)) if c.prefix else v for c, v in zip(self.columns, values, strict=True)]
+    def batches(self, db: Session, *, wall_clock: bool = False) -> Iterator[tuple[UUID, list[Sequence[Any]]]]:
+        """Yield the rows as columns of values, a batch at a time, with the key that each batch ends with; ids as the API shows them.
+
+        With `wall_clock` instants are what a clock on the wall of the export's zone shows, without a zone.
+        """
+        zone = self.options.timezone if wall_clock else None
+        query = self.query().add_columns(*(column.plain(zone).label(column.key) for column in self.columns))
+        words, values = _compiled(db, query)
+        raw: Any = db.connection().connection.driver_connection
+        with raw.cursor(name="export") as cursor:
+            cursor.execute(words, values)
+            while rows := cursor.fetchmany(BATCH):
+                keys, *columns = zip(*rows, strict=True)
+                yield keys[-1], [shown_ids(c.prefix, list(v)) if c.prefix else v for c, v in zip(self.columns, columns, strict=True)]
 
     @contextmanager
     def copied(self, db: Session) -> Iterator[Copy]:
@@ -64,17 +70,23 @@ class Look:
         found = [column.value for column in self.columns if column.prefix]
         cells = [column.shown(options.decimal, options.timezone, options.dates).label(column.key) for column in shown]
         query = self.query().with_only_columns(joined([self.resource.key, *found]).label("ids"), *cells)
-        compiled = query.compile(dialect=db.get_bind().dialect, compile_kwargs={"render_postcompile": True})
+        compiled, values = _compiled(db, query)
         quoted = sql.SQL(", ").join(sql.Identifier(column.key) for column in shown if column.quoted)
         force = sql.SQL(", FORCE_QUOTE ({})").format(quoted) if any(column.quoted for column in shown) else sql.SQL("")
         words = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, DELIMITER {}{})").format(
-            sql.SQL(str(compiled)),  # SQLAlchemy's own text, its values still apart
+            sql.SQL(compiled),
             sql.Literal(options.delimiter),
             force,
         )
         raw: Any = db.connection().connection.driver_connection
-        with raw.cursor() as cursor, cursor.copy(words, compiled.params) as copy:
+        with raw.cursor() as cursor, cursor.copy(words, values) as copy:
             yield copy
+
+
+def _compiled(db: Session, query: Select[Any]) -> tuple[str, dict[str, Any]]:
+    """Return SQLAlchemy's own text of a query, its values apart: psycopg sends it without SQLAlchemy's objects around each row."""
+    made = query.compile(dialect=db.get_bind().dialect, compile_kwargs={"render_postcompile": True})
+    return str(made), dict(made.params)
 
 
 def _in_zone(db: Session, options: Options) -> None:

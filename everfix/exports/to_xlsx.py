@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -57,7 +56,7 @@ def _headed(rows: Iterator[Row], columns: Sequence[Column]) -> Iterator[Row]:
 
 def _rows(db: Session, look: Look, seen: list[Any], told: Callable[[int], None]) -> Iterator[Row]:
     keys, turns = [column.key for column in look.columns], [_turn(column) for column in look.columns]
-    for last, columns in look.batches(db):
+    for last, columns in look.batches(db, wall_clock=True):
         seen[0], seen[1] = seen[0] + len(columns[0]), last
         for made in zip(*(turn(values) for turn, values in zip(turns, columns, strict=True)), strict=True):
             yield dict(zip(keys, made, strict=True))
@@ -68,16 +67,9 @@ def _turn(column: Column) -> Callable[[Sequence[Any]], Iterable[Any]]:
     """Return what turns a stretch of a column into Excel's own types; texts stay texts, whatever they begin with."""
     if column.nested:
         return lambda part: [None if cell is None else sheets.clean(json.dumps(cell, ensure_ascii=False)) for cell in part]
-    if column.unit is Unit.DATETIME:
-        return lambda part: [None if cell is None else _wall_clock(cell) for cell in part]
     if column.unit in FORMATS or column.unit is Unit.FLAG:
         return lambda part: part
     return sheets.plains
-
-
-def _wall_clock(moment: datetime) -> datetime:
-    """Return an instant as Excel knows it: to the second and without a zone, as the transaction's zone shows it."""
-    return moment.replace(tzinfo=None, microsecond=0)
 
 
 def _width(column: Column) -> int:

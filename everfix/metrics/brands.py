@@ -19,7 +19,7 @@ from everfix.identity.workspaces import Workspace
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 NAME = 80
 UPLOAD = 140_000  # bytes of a logo file
-ALLOWED = f"an SVG, or a PNG (base64 or data: address) of at most {UPLOAD // 1000} kB and {logo.PIXELS} × {logo.PIXELS} pixels"
+ALLOWED = f"an SVG or a PNG (in JSON as base64 or a data: address) of at most {UPLOAD // 1000} kB and {logo.PIXELS} × {logo.PIXELS} pixels"
 
 
 def of(workspace: Workspace) -> model.Brand:

@@ -75,5 +75,4 @@ def _page(visit: Visit, problem: Invalid | None = None, **typed: str) -> Respons
         logo=logo,
         rule=kept.rule(visit.db),
         problem=problem,
-        allowed=brands.ALLOWED,
     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from everfix import documents
 from everfix.api import fields, pages
-from everfix.api.v1 import report_files
+from everfix.api.v1 import exports, report_files
 from everfix.api.v1.report_bodies import Framed, Parts
 from everfix.api.v1.report_files import FileOut
 from everfix.core import fields as types
@@ -23,6 +23,7 @@ from everfix.core.crypto import Keys
 from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
 from everfix.errors import NotFound
+from everfix.exports import requests, resources
 from everfix.identity.principals import Principal, Scope
 from everfix.reports import definitions, runs, templates, windows
 from everfix.reports.sections import SECTIONS
@@ -34,6 +35,7 @@ Reader = Annotated[Principal, needs(Scope.REPORTS_READ)]
 Writer = Annotated[Principal, needs(Scope.REPORTS_WRITE)]
 SORTS = pages.Sorts({"created_at": Job.created_at}, "-created_at")
 KIND = "reports.run"
+KINDS = (KIND, requests.KIND)
 
 
 class SectionOut(BaseModel):
@@ -66,7 +68,10 @@ class Generate(Framed):
 
 
 class ReportJob(BaseModel):
-    """A report's job; `download_url` is the first file's, once the job has succeeded."""
+    """A report's job (`kind` report) or an export's (`kind` export, without template, window and run).
+
+    `download_url` is the first file's, once the job has succeeded; an export's only for those who may have its rows.
+    """
 
     id: str
     job_id: str
@@ -76,10 +81,11 @@ class ReportJob(BaseModel):
     message: str
     error: str | None
     name: str
-    template: str
-    window: str
+    template: str | None
+    window: str | None
     formats: list[str]
-    run_id: ids.field(ids.Prefix.RUN)  # type: ignore[valid-type]
+    run_id: ids.field(ids.Prefix.RUN) | None  # type: ignore[valid-type]
+    export_id: ids.field(ids.Prefix.EXPORT) | None = None  # type: ignore[valid-type]
     download_url: str | None
     files: list[FileOut]
     created_at: datetime
@@ -121,30 +127,54 @@ def generate(db: Db, who: Writer, body: Generate, settings: Config, keys: Signin
         filters=body.filters,
         inputs={"narrative": definitions.narrative(body.narrative or {}), "description": body.description or ""},
     )
-    return shown_jobs(db, [jobs.get(db, job_id)], settings, keys)[0]
+    return shown_jobs(db, who, [jobs.get(db, job_id)], settings, keys)[0]
 
 
 @router.get("/jobs")
 def listed_jobs(db: Db, who: Reader, page: Page, settings: Config, keys: SigningKeys) -> pages.PageOf[ReportJob]:
-    """Every report job, newest first."""
-    query = select(Job).where(Job.kind == KIND)
-    return pages.page(db, page, query, Job.id, SORTS, lambda rows: shown_jobs(db, rows, settings, keys))
+    """Every report and export job, newest first."""
+    query = select(Job).where(Job.kind.in_(KINDS))
+    return pages.page(db, page, query, Job.id, SORTS, lambda rows: shown_jobs(db, who, rows, settings, keys))
 
 
 @router.get("/jobs/{job_id}")
 def one_job(db: Db, who: Reader, job_id: JobId, settings: Config, keys: SigningKeys) -> ReportJob:
-    """One report job; once `succeeded` it has a `download_url`."""
+    """One report or export job; once `succeeded` it has a `download_url`."""
     job = jobs.get(db, job_id)
-    if job.kind != KIND:
+    if job.kind not in KINDS:
         raise NotFound(f"no report job {ids.show(ids.Prefix.JOB, job_id)}")
-    return shown_jobs(db, [job], settings, keys)[0]
+    return shown_jobs(db, who, [job], settings, keys)[0]
 
 
-def shown_jobs(db: Session, found: Sequence[Job], settings: Settings, keys: Keys) -> list[ReportJob]:
-    """Return report jobs with their files and fresh links."""
+def shown_jobs(db: Session, who: Principal, found: Sequence[Job], settings: Settings, keys: Keys) -> list[ReportJob]:
+    """Return report and export jobs with their files and fresh links."""
+    taken = requests.by_jobs(db, [job.id for job in found if job.kind == requests.KIND])
+    out = {export.job_id: export for export in exports.shown(db, who, list(taken.values()), settings, keys)}
     by_job = {run.job_id: run for run in db.execute(select(runs.Run).where(runs.Run.job_id.in_([job.id for job in found]))).scalars()}
     files = runs.files(db, [run.id for run in by_job.values()])
-    return [_shown(job, by_job[job.id], files[by_job[job.id].id], settings, keys) for job in found]
+    return [
+        _export(job, out[job.id]) if job.kind == requests.KIND else _shown(job, by_job[job.id], files[by_job[job.id].id], settings, keys)
+        for job in found
+    ]
+
+
+def _export(job: Job, export: exports.ExportOut) -> ReportJob:
+    name = ids.show(ids.Prefix.JOB, job.id)
+    same = export.model_dump(include={"kind", "status", "progress", "message", "error", "created_at", "started_at", "finished_at"})
+    files = [file for file in export.files if file.kind != requests.MANIFEST]
+    return ReportJob(
+        id=name,
+        job_id=name,
+        **same,
+        name=f"{resources.RESOURCES[export.resource].title}: export",
+        template=None,
+        window=None,
+        formats=[export.format],
+        run_id=None,
+        export_id=export.id,
+        download_url=export.download_url,
+        files=[FileOut(format=export.format, **file.model_dump(exclude={"kind"})) for file in files],
+    )
 
 
 def _shown(job: Job, run: runs.Run, files: Sequence[runs.File], settings: Settings, keys: Keys) -> ReportJob:
