@@ -20,8 +20,8 @@ from sqlalchemy import text
 from everfix import worker
 from everfix.core import ids
 from everfix.documents.to_csv import neutral
-from everfix.errors import Unavailable
-from everfix.exports import resources, to_csv, to_xlsx, work
+from everfix.errors import Invalid, Unavailable
+from everfix.exports import options, resources, to_csv, to_xlsx, work
 from everfix.exports.columns import shown_ids
 from everfix.identity.principals import Scope
 from tests import make
@@ -446,3 +446,22 @@ def test_exports_are_among_the_report_jobs(alice: make.Workspace) -> None:
     assert [one["kind"] for one in alice.api.ok("GET", "/v1/reports/jobs")["data"]] == ["report", "export"]
     seen = alice.viewer.ok("GET", f"/v1/reports/jobs/{export['job_id']}")
     assert (seen["status"], seen["download_url"], seen["files"]) == ("succeeded", None, []), "who may not export gets no link to raw rows"
+
+
+def test_an_export_without_a_server(alice: make.Workspace) -> None:
+    told: list[str] = []
+    file = work.make(
+        alice.installation,
+        alice.id,
+        lambda _, words: told.append(words),
+        resource="members",
+        format="CSV",
+        options=options.read({"decimal": ","}),
+    )
+    body = alice.installation.storage.read(file.storage_key).decode()
+    assert body.splitlines()[0].startswith("id;user_id;name;email")
+    assert any("rows written" in words for words in told)
+    with pytest.raises(Invalid, match="delimiter"):
+        options.read({"delimiter": "x"})
+    with pytest.raises(Invalid, match="cannot be exported"):
+        work.make(alice.installation, alice.id, lambda *_: None, resource="secrets")
