@@ -34,6 +34,7 @@ class Action(StrEnum):
     FILES_SWEPT = "files.swept"
     INGEST_ACCEPTED = "ingest.accepted"
     ISSUE_CREATED = "issue.created"
+    ISSUE_REANALYZED = "issue.reanalyzed"
     ISSUE_UPDATED = "issue.updated"
     JOB_CANCELLED = "job.cancelled"
     JOB_PURGED = "job.purged"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
+
 from everfix.core import clock, llm, outbound, prompt_logs
 from everfix.core.llm_providers import Choice
 from everfix.documents.model import Narrative
+from everfix.failures import analyses, causes, evidence
+from everfix.ingest.events import Issue
 from tests import make
 from tests.model_server import ModelServer
 
@@ -31,4 +35,6 @@ def everything(workspace: make.Workspace) -> None:
     """Put a row into every table of this area."""
     workspace.api.ok("PUT", "/v1/settings/ai", {"provider": "openai", "key": KEY})
     with workspace.db() as db:
+        found = evidence.gather(db, list(db.execute(select(Issue)).scalars()))
+        analyses.store(db, [(one, causes.of(one.items)) for one in found.values()])
         prompt_logs.record(db, [llm.Call("test", "openai", "gpt-4o", "asked", clock.now(), answer="said", outcome="accepted")])

@@ -101,6 +101,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
     ("POST", "/v1/predictions/{prediction_id}/dismiss"): {"reason": "x"},
     ("POST", "/v1/predictions/{prediction_id}/feedback"): {"useful": True},
+    ("POST", "/v1/issues/{issue_id}/reanalyze"): {"tier": "fast"},
     ("PUT", "/v1/settings/ai"): {"redact": True},
     ("POST", "/v1/recommendations/{recommendation_id}/attest"): {"note": "x"},
     ("POST", "/v1/recommendations/{recommendation_id}/push"): {"tracker": "jira"},

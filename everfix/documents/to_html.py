@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from everfix.documents import cells, charts, fonts, logo, matrix, palette
+from everfix.documents import cells, charts, fonts, logo, matrix, palette, proofs
 from everfix.documents import format as words
 from everfix.documents.columns import upright
 from everfix.documents.model import Cell, Chart, Column, Document, Figure, Figures, Section, Table, Text, Unit
@@ -51,7 +52,18 @@ def _page(document: Document) -> Json:
         for part in (document.template and f"template {document.template}", document.code_version and f"Everfix {document.code_version}")
         if part
     )
-    sections = [_section(document, section) for section in document.sections]
+    marks = proofs.Marks(story) if story else None
+    summary = [
+        part
+        for place, text in enumerate(story.executive_summary if story else ())
+        for part in _told(marks, f"executive_summary[{place}]", text)
+    ]
+    takeaways = [
+        part for place, text in enumerate(story.key_takeaways if story else ()) for part in _told(marks, f"key_takeaways[{place}]", text)
+    ]
+    stories = {key: _told(marks, f"sections.{key}", text) for key, text in (story.sections if story else {}).items()}
+    used = marks.used if marks else set()
+    sections = [_section(document, section, stories.get(section.id, []), used) for section in document.sections]
     return {
         "title": cells.heading(document.title, "Report"),
         "subtitle": words.short(words.printable(document.subtitle), 300),
@@ -65,8 +77,10 @@ def _page(document: Document) -> Json:
             ("Made", cells.generated(document)),
         ),
         "notices": [words.printable(text) for text in document.notices],
-        "summary": [cells.held(part) for text in (story.executive_summary if story else ()) for part in cells.paragraphs(text)],
-        "takeaways": [cells.held(words.printable(text)) for text in (story.key_takeaways if story else ())],
+        "summary": summary,
+        "takeaways": takeaways,
+        "notes": marks.notes if marks else [],
+        "tongue": story.language if story and story.language != "en" else "",
         "story_note": words.printable(story.note) if story else "",
         "sections": sections,
         "opening": 1 if sections and sections[0]["lead"] else 0,  # figures that open the report come before its contents
@@ -76,8 +90,11 @@ def _page(document: Document) -> Json:
     }
 
 
-def _section(document: Document, section: Section) -> Json:
-    story = document.narrative.sections.get(section.id, "") if document.narrative else ""
+def _told(marks: proofs.Marks | None, place: str, text: str) -> list[Markup]:
+    return marks.paragraphs(place, text) if marks else []
+
+
+def _section(document: Document, section: Section, story: list[Markup], used: set[str]) -> Json:
     blocks: list[Json] = []
     for block in section.blocks:
         if isinstance(block, Chart):
@@ -86,10 +103,14 @@ def _section(document: Document, section: Section) -> Json:
             blocks[-1]["charts"].append(block)
         elif isinstance(block, Figures):
             blocks.append(
-                {"kind": "figures", "title": cells.title(block), "figures": [_card(document, figure) for figure in block.figures]}
+                {
+                    "kind": "figures",
+                    "title": cells.title(block),
+                    "figures": [_card(document, figure, f"k-{section.id}-{block.key}-{figure.key}", used) for figure in block.figures],
+                }
             )
         elif isinstance(block, Table):
-            blocks.append({"kind": "table", **_table(document, block)})
+            blocks.append({"kind": "table", **_table(document, block, f"r-{section.id}-{block.key}", used)})
         else:
             blocks.append(_words(block))
     for made in blocks:
@@ -102,7 +123,7 @@ def _section(document: Document, section: Section) -> Json:
     for made in blocks:  # a block that is called like its section says so to screen readers only
         made["same"] = made.get("title") == title
     return {
-        "id": f"s-{section.id}", "title": title, "story": list(map(cells.held, cells.paragraphs(story))), "blocks": blocks,
+        "id": f"s-{section.id}", "title": title, "story": story, "blocks": blocks,
         "lead": next((place for place, made in enumerate(blocks) if made["kind"] != "figures"), len(blocks)),
     }  # fmt: skip
 
@@ -116,7 +137,7 @@ def _words(block: Text) -> Json:
     }
 
 
-def _card(document: Document, figure: Figure) -> Json:
+def _card(document: Document, figure: Figure, name: str, used: set[str]) -> Json:
     change = cells.change(document, figure)
     low, high = min(figure.spark, default=0.0), max(figure.spark, default=0.0)
     steps = max(1, len(figure.spark) - 1)
@@ -125,6 +146,7 @@ def _card(document: Document, figure: Figure) -> Json:
         for n, point in enumerate(figure.spark)
     ]
     return {
+        "id": name if name in used else "",
         "title": words.printable(figure.title),
         "value": cells.show(document, figure.value, figure.unit),
         "change": change.words,
@@ -188,7 +210,7 @@ def _roles(light: Palette) -> dict[str, str]:
     return names | plain
 
 
-def _table(document: Document, table: Table) -> Json:
+def _table(document: Document, table: Table, name: str = "", used: AbstractSet[str] = frozenset()) -> Json:
     shares, tones, classes = cells.shares(table), cells.tones(table), _classes(table)
     links = [cells.link(address) for address in table.links]
     longest = {
@@ -208,6 +230,7 @@ def _table(document: Document, table: Table) -> Json:
         rows.append(made)
     return {
         "title": cells.title(table), "note": words.printable(table.note), "bare": False, "same": False, "rows": rows,
+        "ids": {number: mark for number in range(len(rows)) if (mark := f"{name}-{number}") in used},
         "extent": cells.extent(table),
         "empty": "" if table.rows else words.printable(table.empty),
         "columns": [{"title": words.printable(column.title), "class": name} for column, name in zip(table.columns, classes, strict=True)],

@@ -17,7 +17,19 @@ from sqlalchemy.orm import Session, attributes, load_only
 from everfix.core import clock, jobs
 from everfix.core import db as database
 from everfix.core.db import Json
-from everfix.failures import figures, fingerprint, grouping, memory, names, patterns, predictions, rating, recommendations, verifications
+from everfix.failures import (
+    analyses,
+    figures,
+    fingerprint,
+    grouping,
+    memory,
+    names,
+    patterns,
+    predictions,
+    rating,
+    recommendations,
+    verifications,
+)
 from everfix.identity import workspaces
 from everfix.ingest.events import Issue
 
@@ -228,7 +240,7 @@ def task_learn(job: jobs.Running) -> Json:
 
     1. Take jobs along that wait (not at a second try: one of them may be why the first failed).
     2. Learn from all their issues at once.
-    3. End the jobs taken along in the same transaction. Had it failed, each would still come up by itself.
+    3. Have them analysed, and end the jobs taken along, in the same transaction. Had it failed, each would still come up by itself.
     """
     own = [UUID(text_) for text_ in job.payload["issues"]]
     with job.database.transaction(job.workspace) as db:
@@ -239,6 +251,7 @@ def task_learn(job: jobs.Running) -> Json:
         along = _take_along(job, TOGETHER - len(own)) if this.attempts == 1 else {}
         batch = learn(db, [*own, *(issue for issues in along.values() for issue in issues)])
         pattern_of = {issue.id: issue.pattern_id for issue in batch.issues}
+        analyses.enqueue(db, list(pattern_of))
         _end(db, {other: _told(issues, pattern_of) for other, issues in along.items()})
     return _told(own, pattern_of)
 

@@ -231,6 +231,14 @@ def task_purge(job: jobs.Running) -> Json:
         return {"removed": prompt_logs.purge(db, here(db).prompt_logs_days)}
 
 
+def asked(db: Session, keys: Keys, settings: Settings) -> tuple[llm.Assistant | None, str]:
+    """Return who answers, or nobody and why a configured one cannot be asked: that fails no report."""
+    try:
+        return assistant(db, keys, settings), ""
+    except ConfigurationError as problem:
+        return None, problem.message
+
+
 def redactor(db: Session) -> Redactor | None:
     """Return what hides personal data before a prompt, knowing the members' names; None where the workspace switched it off."""
     if not here(db).redact:

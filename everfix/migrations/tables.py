@@ -7,7 +7,7 @@ from everfix.core import jobs, limits, prompt_logs
 from everfix.core.db import Base
 from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.exports import requests as exports
-from everfix.failures import changes, figures, learned, patterns, predictions, pushes, recommendations, verifications
+from everfix.failures import analyses, changes, figures, learned, patterns, predictions, pushes, recommendations, verifications
 from everfix.identity import ai, members, organisations, tokens, users, workspaces
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
@@ -16,6 +16,7 @@ from everfix.reports import definitions, runs, schedules
 
 MODULES = (
     ai,
+    analyses,
     audit,
     changes,
     definitions,

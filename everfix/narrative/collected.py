@@ -10,6 +10,7 @@ from everfix.narrative import lexicon, tokens
 from everfix.narrative.fact import Fact, canonical, short
 
 WINDOW = re.compile(r"\bin \d+ days$")
+ADVERBS = frozenset((word,) for word in lexicon.CURRENT_KEYS | lexicon.PREVIOUS_KEYS)
 RESERVED = frozenset().union(lexicon.UP, lexicon.DOWN, lexicon.FIRST, lexicon.LAST, lexicon.BREAKS, lexicon.PRONOUNS, lexicon.STOP)
 
 
@@ -75,6 +76,8 @@ class Collected:
             phrase = tokens.stems(text)
             if not phrase or (text is title and lexicon.STOP.issuperset(phrase)):
                 continue
+            if phrase in ADVERBS:
+                continue  # "to 412 now" counts what was named, not a column called "Now"
             self.phrases.setdefault(phrase, set()).add(concept)
             for word in phrase if text is title else ():
                 if len(phrase) > 1 and len(word) > 2 and word not in lexicon.LOOSE:

@@ -64,6 +64,17 @@ NOT_A_RANK = phrases(
     "lead time|on top|main reason|least squares|track record|record of|on record|first noticed|top of|most of|"
     "first week|first day|first report|most unusual",
 )
+# What a superlative counts when nothing else names it.
+RANKED_BY = {
+    "riskiest": {"risk_score"},
+    "likeliest": {"probability"},
+    "costliest": {"exposure", "cost", "exposure_avoided"},
+    "contributor": {"issues", "share"},
+    "source": {"issues", "share"},
+    "contributors": {"issues", "share"},
+    "busiest": {"issues"},
+    "likely": {"probability"},
+}
 PLACES = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 ORDINALS = dict(zip(PLACES, range(11), strict=True)) | {"runner-up": 2}
 

@@ -57,7 +57,7 @@ def _source(fact: Fact, document: Document, titles: dict[str, str]) -> Source:
         section=fact.section,
         block=fact.block,
         title=titles.get(fact.section, "The report's period"),
-        row=" · ".join(fact.names) or (show.day(date.fromisoformat(fact.when[:10])) if fact.when else ""),
+        row=fact.subject if fact.names else show.day(date.fromisoformat(fact.when[:10])) if fact.when else "",
         column=fact.label,
         aspect=fact.aspect.replace("_", " "),
         shown=show.show(fact.value, fact.unit, currency=document.currency, timezone=document.period.timezone),

@@ -133,8 +133,10 @@ def _worth(written: float, step: float) -> float:
 
 
 def _slack(scope: Scope, index: int) -> str:
-    left = scope.sentence.around(index, -1, reach=2)
-    first, second = (*left, "", "")[:2]
+    left = scope.sentence.around(index, -1, reach=3)
+    first, second, third = (*left, "", "", "")[:3]
+    if (first, second) == ("to", "up") and third in ("went", "goes", "moved", "came"):
+        return ""  # "went up to 412 from 368" is a movement, not a bound
     if first in lexicon.ABOUT or (first, second) in (("to", "close"), ("a", "about"), ("a", "roughly"), ("a", "around")):
         return "about"
     if first in lexicon.OVER or (first == "than" and second in ("more", "greater", "higher")) or (first, second) == ("least", "at"):
@@ -156,7 +158,7 @@ def _headed(scope: Scope, index: int, fact: Fact) -> bool:
         return True
     segment = scope.items[index].segment
     head = fact.names[0]
-    if head == scope.carried:
+    if head == scope.carried or head == scope.own(index) or head in scope.inherited(index)[:1]:
         return True
     return any(
         place < index or bool(set(scope.sentence.around(place, -1, reach=1)) & {"by", "from", "with", "to", "through"})
@@ -179,9 +181,12 @@ def _role(scope: Scope, index: int, quantity: Quantity) -> str:
     against = first in ("against", "versus", "vs") or (second, first) in (("compared", "to"), ("compared", "with"), ("instead", "of"))
     if first == "from":
         return "previous" if not right or words & DIRECTIONS or not _counts(scope, index) else "against"
-    if not sized and not against and (set(right[:5]) & EARLIER or first in EARLIER):
-        return "previous"
     after_direction = first in DIRECTIONS or (second in DIRECTIONS and first in ("by", "another", "some", "of"))
+    if first == "(" and second == "period" and "previous" in scope.sentence.around(index, -1, skip=ROLE_SKIP, reach=4):
+        return "previous"  # "on the previous period (368)"
+    moved = after_direction and quantity.kind in ("percent", "points")  # "up 12 % on the previous period"
+    if not sized and not against and not moved and (set(right[:5]) & EARLIER or first in EARLIER):
+        return "previous"
     by = first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE)
     roles = (
         ("against", against),

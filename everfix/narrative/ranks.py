@@ -34,16 +34,6 @@ LINKING = frozenset(
 VERBS = frozenset(["leads", "led", "heads", "headed", "tops", "lead"])
 TURNS = frozenset(["peaked", "peaks", "peaking", "bottomed", "trough"])  # said of a line over time, not of a row among rows
 ADVERBS = frozenset(["first", "second", "third"])
-CONCEPTS = {
-    "riskiest": {"risk_score"},
-    "likeliest": {"probability"},
-    "costliest": {"exposure", "cost", "exposure_avoided"},
-    "contributor": {"issues", "share"},
-    "source": {"issues", "share"},
-    "contributors": {"issues", "share"},
-    "busiest": {"issues"},
-    "likely": {"probability"},
-}
 
 
 def claim(scope: Scope, index: int) -> int:
@@ -129,7 +119,7 @@ def _name(scope: Scope, index: int) -> str:
 
 def _concepts(scope: Scope, index: int) -> list[set[str] | frozenset[str]]:
     following = [item.low for item in scope.items[index : index + 3]]
-    named: list[set[str] | frozenset[str]] = [CONCEPTS[low] for low in following if low in CONCEPTS]
+    named: list[set[str] | frozenset[str]] = [lexicon.RANKED_BY[low] for low in following if low in lexicon.RANKED_BY]
     return named + [measure.concepts for measure in scope.sentence.measures if index < measure.first <= index + 3]
 
 

@@ -155,3 +155,6 @@ class Scope:
             narrowed = [mention.concepts & concepts for concepts in near if mention.concepts & concepts]
             yield narrowed[0] if narrowed and len(mention.concepts) > 1 else mention.concepts
         yield from self.spoken
+        for item in self.items:
+            if item.low in lexicon.RANKED_BY:
+                yield frozenset(lexicon.RANKED_BY[item.low])

@@ -24,6 +24,7 @@ class How:
     language: str = "en"
     assistant: llm.Assistant | None = None
     redactor: Redactor | None = field(default_factory=Redactor)
+    problem: str = ""  # why a model that is configured cannot be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def write(document: Document, how: How = How()) -> tuple[Narrative | None, Accou
     made = rules.write(document, known)
     grounding.require(made, document, known)
     if how.assistant is None:
+        if how.problem:
+            made = _noted(made, f"No language model could be asked ({how.problem}); the rules wrote this.")
         if language == "en":
             return _proven(made, document, known), Account("rules", note=made.note)
         told = _noted(made, f"{languages.LANGUAGES[language]} needs a language model, and none is configured: the rules write English.")

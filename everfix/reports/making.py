@@ -60,8 +60,10 @@ def by_rules(run: Run) -> How:
 
 def how(db: Session, services: Any, run: Run) -> How:  # noqa: ANN401 - an Installation
     """Return how a run's narrative is written: by the workspace's model where there is one, else by the rules."""
-    assistant = ai.assistant(db, services.keys, services.settings)
-    return dataclasses.replace(by_rules(run), assistant=assistant, redactor=ai.redactor(db))
+    here = ai.here(db)
+    assistant, problem = ai.asked(db, services.keys, services.settings) if here.narratives else (None, "")
+    language = (run.inputs.get("narrative") or {}).get("language") or here.language
+    return dataclasses.replace(by_rules(run), assistant=assistant, problem=problem, language=language, redactor=ai.redactor(db))
 
 
 def narrated(bare: Document, wanted: How) -> tuple[Document, Account]:

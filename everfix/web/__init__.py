@@ -39,6 +39,25 @@ SECTIONS = (
     brand,
     explorer,
 )
+SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, brand, explorer)
+from everfix.web import (
+    ai,
+    analysis,
+    dashboard,
+    deliveries,
+    destinations,
+    explorer,
+    files,
+    issues,
+    patterns,
+    preferences,
+    reports,
+    shell,
+    sign_in,
+)
+
+log = structlog.get_logger()
+SECTIONS = (sign_in, dashboard, patterns, issues, analysis, reports, deliveries, destinations, ai, preferences, explorer)
 
 
 def mount(app: FastAPI) -> None:

@@ -17,7 +17,7 @@ from everfix.failures import issues, patterns
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
 from everfix.metrics import periods, query
-from everfix.web import session, shell, shown
+from everfix.web import analysis, session, shell, shown
 
 router = APIRouter(include_in_schema=False)
 DAYS, LISTED, ALIKE = 90, 50, 5
@@ -58,6 +58,7 @@ def one(visit: session.sees(Scope.ISSUES_READ), issue_id: str) -> Response:  # t
         pattern=patterns.get(visit.db, issue.pattern_id) if issue.pattern_id else None,
         facts=_facts(reader, issue),
         grouping=_grouping(reader, issue),
+        analysis=analysis.of(visit, issue),
         metadata=json.dumps(issue.details, indent=2, ensure_ascii=False, sort_keys=True) if issue.details else "",
         alike=[(str(other.id), other.title, reader.moment(other.occurred_at), other.severity) for other in alike],
     )

@@ -36,6 +36,7 @@ NAVIGATION = (
     ("/recommendations", "Recommendations", "wrench", Scope.RECOMMENDATIONS_READ),
     ("/reports", "Reports", "file", Scope.REPORTS_READ),
     ("/deliveries", "Deliveries", "send", Scope.REPORTS_READ),
+    ("/settings/ai", "AI", "spark", Scope.WORKSPACE_READ),
 )
 
 

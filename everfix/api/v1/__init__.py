@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from everfix.api.v1 import (
     ai,
+    analysis,
     changes,
     definitions,
     deliveries,
@@ -28,6 +29,7 @@ from everfix.api.v1 import (
 
 RESOURCES = (
     ai,
+    analysis,
     ingest,
     issues,
     patterns,

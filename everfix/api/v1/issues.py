@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import select
 
 from everfix.api import fields, pages
+from everfix.api.v1 import analysis
+from everfix.api.v1.analysis import AnalysisOut
 from everfix.core import fields as types
 from everfix.core import ids
 from everfix.core.db import Json
@@ -100,6 +102,7 @@ class IssueDetail(IssueOut):
     pattern: PatternBrief | None = None
     loop: Json
     recurrence: Json | None
+    analysis: AnalysisOut | None = None
 
 
 class NewIssue(BaseModel):
@@ -170,6 +173,7 @@ def detail(db: Db, issue: Issue) -> IssueDetail:
     next_ = predictions.newest(db, issue.pattern_id) if issue.pattern_id else None
     extra = {
         "pattern": PatternBrief.model_validate(pattern) if pattern else None,
+        "analysis": analysis.shown(db, issue.id),
         "loop": issues.loop_figures(db, issue.pattern_id),
         "recurrence": {"probability": next_.probability, "window_days": next_.window_days} if next_ else None,
     }
