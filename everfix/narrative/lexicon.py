@@ -90,7 +90,7 @@ FRACTIONS = {"half": 1 / 2, "third": 1 / 3, "thirds": 1 / 3, "quarter": 1 / 4, "
 SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
 NONE = frozenset(["no", "none", "nothing", "neither", "nobody"])
 NOT_A_COUNT = frozenset(
-    ["no", "the", "any", "each", "every", "this", "that", "another", "which", "at"]
+    ["no", "the", "any", "each", "every", "this", "that", "another", "which", "at", "previous", "prior", "last", "next"]
 )  # "the one", "no one", "at one with"
 
 SECONDS = {
@@ -144,6 +144,10 @@ PERIODS = words(
     "period from between since until through ending covers covering report reporting month week window to ended ends starting began",
 )
 PRONOUNS = words("it its this that these they their those he she both here there")
+
+FIX_KEYS = words("fix recommendation remedy")
+FAILING = words("recurrence return failure issue occurrence incident")
+STOPPING = words("stop stopping prevent preventing end ending avoid avoiding against fix fixing address addressing")
 
 ACTING = words(
     "addresses address addressed addressing prevented prevents prevent preventing tackles tackle tackled targets "

@@ -108,6 +108,8 @@ def _idle(scope: Scope, index: int) -> bool:
     low = items[index].low
     before = items[index - 1].low if index else ""
     after = items[index + 1].low if index + 1 < len(items) else ""
+    if f"{low} {after}" == "up to" and before in ("went", "goes", "moved", "came"):
+        return False  # a movement, not a bound
     if f"{before} {low}" in lexicon.IDIOMS or f"{low} {after}" in lexicon.IDIOMS:
         return True
     if any(measure.first <= index <= measure.last and measure.last > measure.first for measure in scope.sentence.measures):

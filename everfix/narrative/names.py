@@ -76,6 +76,7 @@ def refused(scope: Scope) -> Iterator[tuple[str, str]]:
     yield from _pairs(scope)
     yield from _called(scope)
     yield from _acting(scope)
+    yield from _failing(scope)
     yield from _triggering(scope)
     yield from _states(scope)
     yield from _nothing(scope)
@@ -165,6 +166,22 @@ def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
         shared = {column.rsplit(".", 1)[0] for column in scope.facts.columns[second]}
         if not any(column in scope.facts.labels and column.rsplit(".", 1)[0] in shared for column in scope.facts.columns[first]):
             yield first, f"the Document has it the other way round with {second!r}"
+
+
+def _failing(scope: Scope) -> Iterator[tuple[str, str]]:
+    """What is stopped or comes back, "to stop X", "recurrences of X", must not be a fix; what "still works" must be one."""
+    for index, item in enumerate(scope.items):
+        if item.kind != "name":
+            continue
+        left = scope.sentence.around(index, -1, skip=frozenset(['"', "the"]), reach=2)
+        said = left[:1] and left[0] in lexicon.STOPPING
+        said = said or (left[:1] == ["of"] and len(left) > 1 and tokens.stem(left[1]) in lexicon.FAILING)
+        stands = {column.rsplit(".", 1)[-1] for column in scope.facts.columns[str(item.value)]}
+        if said and stands & lexicon.FIX_KEYS and stands <= lexicon.FIX_KEYS:
+            yield item.text, "the Document calls it a fix, not what fails"
+        works = scope.sentence.around(index, 1, skip=frozenset(['"']), reach=2)
+        if works == ["still", "works"] and not stands & lexicon.FIX_KEYS:
+            yield item.text, "the Document does not call it a fix"
 
 
 def _triggering(scope: Scope) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,8 @@ def bind(scope: Scope, index: int) -> str:
         scope.bound[index] = special
         return ""
     role = _role(scope, index, quantity)
+    if role == "change" and quantity.signed and quantity.value < 0 and not scope.words(index) & {"changed", "change", "moved"}:
+        return "a fall is told by its word, without a minus sign"
     nearest: Fact | None = None
     for pool in scope.pools(index):
         if nearest is not None and nearest.names and pool and not pool[-1].names and not scope.opens_whole(index):
@@ -184,8 +186,11 @@ def _role(scope: Scope, index: int, quantity: Quantity) -> str:
     after_direction = first in DIRECTIONS or (second in DIRECTIONS and first in ("by", "another", "some", "of"))
     if first == "(" and second == "period" and "previous" in scope.sentence.around(index, -1, skip=ROLE_SKIP, reach=4):
         return "previous"  # "on the previous period (368)"
+    if {"had", "been"} <= words or {"had", "stood"} <= words:
+        return "previous"  # "In the period before, it had been at 368"
     moved = after_direction and quantity.kind in ("percent", "points")  # "up 12 % on the previous period"
-    if not sized and not against and not moved and (set(right[:5]) & EARLIER or first in EARLIER):
+    reached = first == "to" and second not in ("compared", "relative")  # "rising to 412 in the previous period" contradicts itself
+    if not sized and not against and not moved and not reached and (set(right[:5]) & EARLIER or first in EARLIER):
         return "previous"
     by = first == "by" and words & (DIRECTIONS | lexicon.BETTER | lexicon.WORSE)
     roles = (
@@ -204,6 +209,8 @@ def _counts(scope: Scope, index: int) -> bool:
 def plays(scope: Scope, index: int, fact: Fact, role: str) -> bool:
     """Return whether a fact's aspect agrees with the number's role and has the word it asks for in the sentence."""
     aspect = fact.aspect
+    if _other_period(scope, index, aspect):
+        return False
     if (aspect is Aspect.ZSCORE) != _unusual(scope, index) and fact.unit in PLAIN:
         return False
     if role == "change":
@@ -211,8 +218,18 @@ def plays(scope: Scope, index: int, fact: Fact, role: str) -> bool:
     if role == "previous":
         return aspect is Aspect.PREVIOUS or (aspect is Aspect.HALF and fact.rank == 1)
     if aspect in MOVES or aspect is Aspect.PREVIOUS:
-        return role == ("moved" if aspect in MOVES else "against") or (aspect is Aspect.PREVIOUS and bool(scope.words(index) & EARLIER))
+        return role == ("moved" if aspect in MOVES else "against") or (
+            aspect is Aspect.PREVIOUS and role != "current" and bool(scope.words(index) & EARLIER)
+        )
     return not (role == "against" and aspect is Aspect.CURRENT) and _asked(scope, index, fact)
+
+
+def _other_period(scope: Scope, index: int, aspect: Aspect) -> bool:
+    """Return whether the words right after a number put it into another period than the fact's."""
+    right = scope.sentence.around(index, 1, skip=frozenset(["in", "of", "the", "for"]), reach=2)
+    if aspect is Aspect.PREVIOUS:
+        return right in (["this", "period"], ["current", "period"])
+    return aspect is Aspect.HALF and "previous" in scope.words(index)  # no half of it is stated
 
 
 CUES = {

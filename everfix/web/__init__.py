@@ -43,6 +43,7 @@ SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinati
 from everfix.web import (
     ai,
     analysis,
+    brand,
     dashboard,
     deliveries,
     destinations,
@@ -57,7 +58,7 @@ from everfix.web import (
 )
 
 log = structlog.get_logger()
-SECTIONS = (sign_in, dashboard, patterns, issues, analysis, reports, deliveries, destinations, ai, preferences, explorer)
+SECTIONS = (sign_in, dashboard, patterns, issues, analysis, reports, deliveries, destinations, ai, preferences, brand, explorer)
 
 
 def mount(app: FastAPI) -> None:
