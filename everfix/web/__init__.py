@@ -48,12 +48,10 @@ from everfix.web import (
     deliveries,
     destinations,
     explorer,
-    files,
     issues,
     patterns,
     preferences,
     reports,
-    shell,
     sign_in,
 )
 
