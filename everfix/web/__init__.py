@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from everfix.errors import EverfixError
 from everfix.web import (
+    ai,
+    analysis,
     brand,
     dashboard,
     deliveries,
@@ -30,33 +32,17 @@ SECTIONS = (
     dashboard,
     patterns,
     issues,
+    analysis,
     predictions,
     recommendations,
     reports,
     deliveries,
     destinations,
-    preferences,
-    brand,
-    explorer,
-)
-SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, brand, explorer)
-from everfix.web import (
     ai,
-    analysis,
-    brand,
-    dashboard,
-    deliveries,
-    destinations,
-    explorer,
-    issues,
-    patterns,
     preferences,
-    reports,
-    sign_in,
+    brand,
+    explorer,
 )
-
-log = structlog.get_logger()
-SECTIONS = (sign_in, dashboard, patterns, issues, analysis, reports, deliveries, destinations, ai, preferences, brand, explorer)
 
 
 def mount(app: FastAPI) -> None:
