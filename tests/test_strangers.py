@@ -228,7 +228,6 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "export": export["id"],
             "ingest_job": answer["job_id"],
             **delivering.belongings(workspace),
-            **dashboards,
             **{name: str(value) for name, value in make_ml.everything(workspace).items()},
         }
 
