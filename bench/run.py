@@ -16,7 +16,7 @@ from subprocess import SubprocessError
 
 import psutil
 
-from bench import csv_rows, exports, figures, ingest, pdf, peers, rls, xlsx
+from bench import csv_rows, exports, figures, ingest, ml_rows, pdf, peers, rls, xlsx
 from everfix.errors import EverfixError
 
 BENCHES: dict[str, Callable[[], figures.Result]] = {
@@ -26,6 +26,7 @@ BENCHES: dict[str, Callable[[], figures.Result]] = {
     "csv": csv_rows.run,
     "exports": exports.run,
     "rls": rls.run,
+    "ml": ml_rows.run,
 }
 RESULTS = Path(__file__).with_name("results.md")
 

@@ -1,28 +1,18 @@
-"""The command line: demo, serve, worker, migrate, ingest, report, export, backtest, group, token, link, docs."""
+"""The command line: demo, serve, worker, migrate, ingest, report, export, ml, backtest, group, token, link, docs."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
-import structlog
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from everfix import installation as installations
-from everfix import settings as settings_module
-from everfix.errors import ConfigurationError, EverfixError, Invalid
+from everfix import cli_ml
+from everfix.errors import ConfigurationError, Invalid
 from everfix.installation import Installation
-from everfix.settings import Settings
+from everfix.terminal import DataDir, err, opened, out, progress, refusals, settings_of, workspace_of
 
 if TYPE_CHECKING:
     from everfix.demo.run import Outcome
@@ -30,47 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Finds what keeps failing, predicts its return, proves fixes, reports it."
 )
-out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
-
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database, files and keys live.")]
-
-
-def settings_of(data_dir: Path | None = None, **more: object) -> Settings:
-    """Return the process's settings with what the command line says on top."""
-    given = {name: value for name, value in {"data_dir": data_dir, **more}.items() if value is not None}
-    with refusals():
-        settings = settings_module.read(**given)
-    level = getattr(logging, settings.log_level.upper())
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    return settings
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Print what this program refuses in one line, and exit with 1."""
-    try:
-        yield
-    except EverfixError as problem:
-        err.print(f"[red]everfix:[/red] {escape(problem.message)}", markup=True)
-        for field, allowed in problem.details.items():
-            err.print(f"  {field}: {allowed}", markup=False)
-        raise typer.Exit(1) from None
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[Installation]:
-    """Open the installation; what is wrong with it is said in one line."""
-    with refusals(), installations.opened(settings) as made:
-        yield made
+app.add_typer(cli_ml.app, name="ml")
 
 
 @app.command()
@@ -129,21 +79,6 @@ def sign_in_link(made: Installation, email: str | None = None) -> str:
     with made.owner() as owner, owner.transaction() as db:
         secret = people.sign_in_link(db, email)
     return f"{made.url}/sign-in/{secret}"
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that draws how far a long work is: (what, done, total); one line per step where nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
-        tasks: dict[str, object] = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield step
 
 
 @app.command()
@@ -236,14 +171,6 @@ def ingest(
         _summary(outcome, [])
         if outcome.rejects and not outcome.accepted:
             raise typer.Exit(1)
-
-
-def workspace_of(made: Installation, slug: str | None) -> UUID:
-    """Return the workspace of that slug, or the only one; raises NotFound, or Conflict naming those there are."""
-    from everfix.identity import people  # noqa: PLC0415 - only here
-
-    with made.owner() as owner, owner.transaction() as db:
-        return people.workspace(db, slug)
 
 
 @app.command()

@@ -36,7 +36,7 @@ from everfix.exports import work as export_work
 from everfix.failures import analyses, arrivals, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
-from everfix.ml import monitors, tables, watching
+from everfix.ml import importing, imports, monitors, tables, watching
 from everfix.reports import backfill, execution, ticks
 
 log = structlog.get_logger()
@@ -57,6 +57,8 @@ TASKS: Mapping[str, jobs.Task] = {
     "failures.accept": jobs.Task(arrivals.accept),
     "ml.forget_files": jobs.Task(tables.forget_files),
     "reports.backfill": jobs.Task(backfill.execute),
+    imports.KIND: jobs.Task(importing.run, concurrency=2),
+    importing.TABLE: jobs.Task(importing.take_table, concurrency=2),
     monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
     kept.TASK: jobs.Task(kept.sweep),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),

@@ -28,6 +28,7 @@ NAMED = {
         f"{noun}_id": noun
         for noun in ("dataset", "dataset_version", "experiment", "model", "deployment", "monitor", "synthgen_run", "privacy_session")
     },
+    "import_id": "import",
     "project_id": "ml_project",
     "project_member_id": "ml_member",
 }
@@ -44,6 +45,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/ml/models/{model_id}"): {"name": "x"},
     ("POST", "/v1/ml/deployments"): {"model_id": NOBODY, "name": "x", "stage": "staging"},
     ("PATCH", "/v1/ml/deployments/{deployment_id}"): {"name": "x"},
+    ("POST", "/v1/ml/imports"): {"project_id": NOBODY, "url": "https://mlflow.example"},
     ("POST", "/v1/ml/monitors"): {"deployment_id": NOBODY, "metric": "error_rate", "threshold": 0.1},
     ("PATCH", "/v1/ml/monitors/{monitor_id}"): {"name": "x"},
     ("POST", "/v1/ml/synthgen-runs"): {"project_id": NOBODY, "name": "x"},

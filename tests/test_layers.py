@@ -27,7 +27,8 @@ api web
 migrations
 installation
 app worker demo
-server docs
+server docs terminal
+cli_ml
 cli
 __main__
 """

@@ -195,21 +195,31 @@ def known(db: Session, table: type[Row], project_id: UUID, external_id: str | No
     return db.execute(query.with_for_update()).scalar_one_or_none()
 
 
-def keep(db: Session, table: type[Row], values: dict[str, Any], by: Principal, action: audit.Action) -> Row:
-    """Store a row of a project that `by` may edit: a new one, or the one that already carries its `external_id`."""
-    require(db, values["project_id"], by, Role.EDITOR)
+Outcome = Literal["new", "changed", "same"]
+
+
+def put(db: Session, table: type[Row], values: dict[str, Any]) -> tuple[Row, Outcome]:
+    """Store a row: a new one, or the one that already carries its `external_id`; says whether that changed anything."""
     row = known(db, table, values["project_id"], values.get("external_id"))
-    made = row is None
+    outcome: Outcome = "same"
     if row is None:
-        row = table(id=ids.new(), **values)  # type: ignore[call-arg]  # columns of a mapped class
+        row, outcome = table(id=ids.new(), **values), "new"  # type: ignore[call-arg]  # columns of a mapped class
         db.add(row)
-    else:
+    elif any(getattr(row, name) != value for name, value in values.items()):
         for name, value in values.items():
             setattr(row, name, value)
-        row.updated_at = clock.now()
+        row.updated_at, outcome = clock.now(), "changed"
     db.flush()
     db.refresh(row)
-    audit.record(db, by, action, table.__tablename__.removeprefix("ml_"), row.id, {"name": values.get("name", ""), "created": made})  # type: ignore[attr-defined]
+    return row, outcome
+
+
+def keep(db: Session, table: type[Row], values: dict[str, Any], by: Principal, action: audit.Action) -> Row:
+    """Store a row of a project that `by` may edit, and write it down."""
+    require(db, values["project_id"], by, Role.EDITOR)
+    row, outcome = put(db, table, values)
+    told = {"name": values.get("name", ""), "created": outcome == "new"}
+    audit.record(db, by, action, table.__tablename__.removeprefix("ml_"), row.id, told)  # type: ignore[attr-defined]
     return row
 
 
