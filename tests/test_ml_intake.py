@@ -180,6 +180,14 @@ def test_statistics_and_quality(tmp_path: Path) -> None:
     assert quality["overall_score"] == round(100 * (0.4 * 0.75 + 0.2 * (0.5 + 101 / 102 + 1 - 1 / 408)), 1)
 
 
+def test_a_column_of_mixed_types_is_told(tmp_path: Path) -> None:
+    """Too many misfits for a number: the column stays text, no row is lost, and the quality says so."""
+    found, frame = taken(tmp_path, "a,b\n" + "".join(f"{place if place % 10 else 'n.a.!'},x{place}\n" for place in range(100)))
+    assert (types(found)["a"], frame.height) == ("text", 100)
+    (issue,) = [issue for issue in found["quality"]["issues"] if issue["code"] == "mixed_types"]
+    assert issue["words"] == "a holds numbers in 90.0% of its values, and other text in the rest"
+
+
 def test_parquet_is_kept_with_its_types(tmp_path: Path) -> None:
     at = pa.array([1, 2], pa.timestamp("ns"))
     body = parquet(

@@ -16,7 +16,7 @@ CELLS = 20_000_000  # read at a time
 TOP, SHOWN = 20, 200
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KINDS = {"Int64": "integer", "Float64": "number", "Boolean": "boolean", "String": "text", "Date": "date"}
-MISSING_SHARE, NEARLY = 0.05, 0.999
+MISSING_SHARE, NEARLY, MIXED = 0.05, 0.999, 0.5
 WEIGHTS = {"completeness": 0.4, "information": 0.2, "uniqueness": 0.2, "validity": 0.2}
 
 Json = dict[str, Any]
@@ -58,7 +58,7 @@ def _column(series: pl.Series, rows: int) -> Json:
         made |= {"min": _shown(present.min()), "max": _shown(present.max())}
     elif kind == "text":
         lengths = present.str.len_chars()
-        made |= {"shortest": lengths.min(), "longest": lengths.max()}
+        made |= {"shortest": lengths.min(), "longest": lengths.max(), "numeric": present.cast(pl.Float64, strict=False).count()}
     if _few(kind, unique, present.len()):
         counts = present.value_counts(name="count").sort(["count", series.name], descending=[True, False]).head(TOP)
         made["top"] = [{"value": _shown(value), "count": count} for value, count in counts.iter_rows()]
@@ -143,6 +143,9 @@ def _issues(column: Json, rows: int) -> list[Json]:
         found.append(_issue("nearly_constant_column", name, top[0]["count"] / rows, f"{name} has one value in nearly every row"))
     if column.get("infinite"):
         found.append(_issue("infinite_values", name, column["infinite"] / rows, f"{name} holds {column['infinite']:,} infinite numbers"))
+    share = column.get("numeric", 0) / max(1, rows - column["missing"])
+    if MIXED <= share < 1:
+        found.append(_issue("mixed_types", name, share, f"{name} holds numbers in {share:.1%} of its values, and other text in the rest"))
     if column["type"] == "text" and rows >= 20 and column["unique"] == rows - column["missing"] == rows:
         found.append(_issue("identifier", name, 1.0, f"{name} differs in every row: an identifier tells a model nothing"))
     return found

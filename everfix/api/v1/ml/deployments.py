@@ -142,4 +142,5 @@ def refer(box: Upload, deployment_id: PathId) -> Referred:
         found = deployments.get(db, deployment_id, box.who, Role.EDITOR)
         table = box.keep(db, kept, found.project_id, "reference")
         row = deployments.refer(db, deployment_id, table, box.who)
+        monitors.look(db, deployment_id, box.who)
         return Referred(deployment=DeploymentOut.model_validate(row), table=TableOut.model_validate(table))
