@@ -34,6 +34,7 @@ from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.exports import work as export_work
 from everfix.failures import analyses, arrivals, loop, memory, pushes, rating
+from everfix.failures import arrivals, clusters, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, monitors, tables, watching
@@ -48,9 +49,11 @@ TASKS: Mapping[str, jobs.Task] = {
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
     pushes.TASK: jobs.Task(pushes.follow),
     notices.TASK: jobs.Task(notices.tell),
+    "failures.clusters": jobs.Task(clusters.task, concurrency=1),
     "failures.compact": jobs.Task(memory.task_compact, concurrency=1),
     "exports.run": jobs.Task(export_work.execute),
     analyses.TASK: jobs.Task(analyses.task, concurrency=1, failed=analyses.failed),  # a slow model must not hold every thread
+    "failures.follow": jobs.Task(loop.task_follow),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.rate": jobs.Task(rating.task),
     "failures.refresh": jobs.Task(loop.task_refresh),

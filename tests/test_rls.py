@@ -15,11 +15,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from everfix.core import db as database
+from everfix.core import ids
 from everfix.core.db import Database
 from everfix.core.embedded import Embedded
 from everfix.core.outbound import Guard
 from everfix.errors import ConfigurationError
 from everfix.failures import pushes, recommendations
+from everfix.failures.clusters import Cluster
 from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
 from everfix.migrations import tables
@@ -156,6 +158,15 @@ def _fill(workspace: make.Workspace) -> None:
     make_ml.everything(workspace)
     delivering.everything(workspace)
     asking.everything(workspace)
+    one = workspace.api.ok("GET", "/v1/issues")["data"][0]
+    workspace.api.ok("POST", f"/v1/issues/{one['id']}/comments", {"body": "x"})
+    workspace.api.ok("POST", "/v1/saved-views", {"name": "all"})
+    workspace.api.ok("POST", f"/v1/patterns/{one['pattern_id']}/watch")
+    made = workspace.api.ok("POST", f"/v1/issues/{one['id']}/link-pattern", {"pattern_id": one["pattern_id"]})
+    assert made["assignment"]["version"] == "human"
+    with workspace.db() as db:
+        cluster = {"name": "c", "pattern_ids": [], "shared": [], "edges": [], "issue_count": 0, "risk_score": 0, "computed_at": make.NOW}
+        db.add(Cluster(id=ids.new(), **cluster))
     later, *_ = workspace.learn(*make.failures("database", (20,)))  # a second step of what was learnt
     with workspace.db() as db:
         db.execute(text("UPDATE issues SET severity = 'p1' WHERE id = :id"), {"id": later})

@@ -24,7 +24,7 @@ from everfix.failures.patterns import Pattern
 from everfix.failures.recommendations import Recommendation, Step
 from everfix.identity.principals import Scope
 from everfix.settings import Settings
-from tests import asking, delivering, make, make_ml
+from tests import asking, delivering, make, make_ml, triaging
 
 SURFACES = ("/v1", "/api")
 # Routes without a bearer, and why nobody else's data can come out of them.
@@ -49,7 +49,7 @@ NOUNS = (
     "step",
     "template",
 )
-NAMED = {**{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
+NAMED = {**triaging.NAMED, **{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
 # Path parameters that name nothing of a workspace, with a value that is sound.
 WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
 # What an id must be of, where a route serves only one kind: path → (what the id names, which one).
@@ -61,6 +61,7 @@ _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["c
 # Routes that answer the same to every workspace.
 NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires"}
 FIGURES = {
+    *triaging.FIGURES,
     "/v1/predictions/summary",
     "/v1/predictions/forecast",
     "/v1/predictions/accuracy",
@@ -71,6 +72,7 @@ FIGURES = {
 }
 # A sound body for each route that takes one, so that nothing but the stranger can be refused.
 BODIES: dict[tuple[str, str], Any] = {
+    **triaging.BODIES,
     ("POST", "/v1/ingest/events"): {"external_id": "x", "title": "x"},
     ("POST", "/v1/ingest/batch"): {"records": [{"external_id": "x", "title": "x"}]},
     ("POST", "/v1/ingest/{source}/issues"): {"external_id": "x", "title": "x"},
@@ -128,6 +130,7 @@ BODIES: dict[tuple[str, str], Any] = {
 }
 # Routes that find the thing and then refuse for the state it is in, with what they answer to its owner.
 REFUSING = {
+    **triaging.REFUSING,
     ("POST", "/v1/recommendations/{recommendation_id}/attest"): 409,
     ("POST", "/v1/recommendations/{recommendation_id}/push"): 409,
 }
@@ -213,9 +216,11 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
     workspace.work()
     job = api.ok("POST", "/v1/reports/generate", {"template": "issue_digest", "format": "json"})
     export = api.ok("POST", "/v1/exports", {"resource": "issues"})
+    triaged = triaging.everything(workspace, answer["issue_id"])
     with workspace.db() as db:
         return {
             **dashboards,
+            **triaged,
             "issue": answer["issue_id"],
             "pattern": str(db.execute(select(Pattern.id).limit(1)).scalar_one()),
             "prediction": api.ok("GET", "/v1/predictions")["data"][0]["id"],

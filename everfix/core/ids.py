@@ -21,7 +21,10 @@ class Prefix(StrEnum):
     """What an id names, as its first letters say."""
 
     CHANGE = "chg"
+    CLUSTER = "clu"
+    COMMENT = "cmt"
     CONNECTOR = "con"
+    CORRECTION = "cor"
     DATASET = "dst"
     DATASET_VERSION = "dsv"
     DEPLOYMENT = "dep"
@@ -49,6 +52,7 @@ class Prefix(StrEnum):
     RECOMMENDATION = "rec"
     REPORT = "rep"
     RUN = "run"
+    SAVED_VIEW = "svw"
     SCHEDULE = "sch"
     SERVICE_ACCOUNT = "sa"
     STEP = "stp"

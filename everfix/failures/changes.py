@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Index, text
+from sqlalchemy import Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import fields, ids
@@ -64,3 +64,11 @@ SELECT id, source, external_id, kind, service, title, metadata, occurred_at FROM
 AS r(id uuid, source text, external_id text, kind text, service text, title text, metadata jsonb, occurred_at timestamptz)
 ON CONFLICT (workspace_id, source, external_id) DO NOTHING RETURNING id
 """
+
+
+def around(db: Session, service: str | None, start: datetime, end: datetime, most: int = 50) -> list[Change]:
+    """Return what was changed of a service (None: of anything) between two moments, newest first."""
+    query = select(Change).where(Change.occurred_at >= start, Change.occurred_at <= end)
+    if service is not None:
+        query = query.where((Change.service == service) | Change.service.is_(None))
+    return list(db.execute(query.order_by(Change.occurred_at.desc(), Change.id).limit(most)).scalars())

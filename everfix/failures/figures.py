@@ -135,7 +135,7 @@ WITH noted AS (DELETE FROM pattern_deltas WHERE pattern_id = ANY(:ids)),
 marked AS (UPDATE patterns SET counted = true WHERE id = ANY(:ids)),
 taken AS (
     SELECT pattern_id, 1 AS sign, occurred_at, severity, service, team,
-        everfix_resolving(occurred_at, resolved_at) AS resolving, everfix_sure(assignment) AS sure
+        everfix_resolving(occurred_at, resolved_at) AS resolving, everfix_sure(assignment, correction_id) AS sure
     FROM issues WHERE pattern_id = ANY(:ids)
 ) {_ADD}
 """  # noqa: S608 - built from the constants above

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_va
 from sqlalchemy import ColumnElement, Select
 
 from everfix.core import fields, ids
-from everfix.failures import issues
+from everfix.failures import issues, patterns
 from everfix.failures.patterns import Pattern
 from everfix.failures.predictions import Prediction
 from everfix.failures.recommendations import Recommendation
@@ -126,6 +126,7 @@ class PatternFilter(_Risk):
             (self.domain, _same(Pattern.domain)),
             (self.risk_min, lambda value: Pattern.risk_score >= value),
             (self.risk_max, lambda value: Pattern.risk_score <= value),
+            (True, lambda _: patterns.listed()),
         )
 
 

@@ -27,15 +27,44 @@ MOST_APART = 50  # groups of one bare symptom at one place that are remembered
 CHANGED = 0.02  # share of items whose group may differ in the end from what was said on arrival
 
 
+# Which stage made a rule, by how the rule begins.
+STAGES = (
+    ("corrected by a person", "person"),
+    ("kept apart", "threshold"),
+    ("bare symptom", "symptom"),
+    ("new bare symptom", "symptom"),
+    ("same key line", "key_line"),
+    ("same template", "template"),
+    ("same name but for a value", "name"),
+    ("alike", "likeness"),
+    ("same ", "exact"),
+    ("new ", "new"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a failure went and why; `nearest` is the best group it did not go to, `absorbed` those that turned out to be this one."""
+    """Where a failure went and why; `nearest` is the best group it did not go to, `absorbed` those that turned out to be this one, `kin` the
+    fingerprint that it is most like where likeness decided, now or when it was first seen.
+    """
 
     group: str
     why: dict[str, Any]
     similarity: float
     nearest: tuple[str, float] | None
     absorbed: tuple[str, ...] = ()
+    kin: str | None = None
+
+    @property
+    def bare(self) -> bool:
+        """Say whether the failure is a bare symptom, which many causes show: its group names it, and its fingerprint does not."""
+        return "bare symptom" in str(self.why.get("rule"))
+
+    @property
+    def stage(self) -> str:
+        """Return which stage decided."""
+        rule = str(self.why.get("rule"))
+        return "company" if "joined" in self.why else next(stage for start, stage in STAGES if rule.startswith(start))
 
 
 class Grouper:
@@ -80,7 +109,7 @@ class Grouper:
 
 def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> Assignment:
     """Decide where a failure goes and remember it: a person's word, exact key, key line, template, likeness, else a new group."""
-    bag = sources.Bag(found.features.lean())
+    bag = sources.Bag(found.features.lean(), found.key)
     if found.key in corrections:
         made = Assignment(corrections[found.key], {**found.why, "rule": "corrected by a person"}, 1.0, None)
     elif found.key in scope.exact:
@@ -96,7 +125,7 @@ def assign(scope: Scope, found: Fingerprint, corrections: Mapping[str, str]) -> 
         scope.last[made.group] = found.features.at
         scope.journal.mark("last", (made.group,))
     scope.forget()
-    return made
+    return replace(made, kin=scope.kin[found.key]) if found.key in scope.kin else made
 
 
 def _in_company(scope: Scope, found: Fingerprint, made: Assignment, corrections: Mapping[str, str]) -> Assignment:
@@ -193,7 +222,9 @@ def _first(scope: Scope, found: Fingerprint, bag: sources.Bag) -> Assignment:
     early = not bag.frames and not found.features.title and scope.source.seen < sources.LEARN
     ranked = [] if keyed or one_line or early or not scope.source.telling(bag) else _ranked(scope, bag)
     if ranked and ranked[0][0] >= NEED and _room(scope, ranked[0][1]):
-        value, group, parts = ranked[0]
+        value, group, parts, like = ranked[0]
+        scope.kin[found.key] = like
+        scope.journal.mark("kin", (found.key,))
         scope.merges[group] = scope.merges.get(group, 0) + 1
         scope.journal.mark("merges", (group,))
         why = {"rule": "alike", "because": similarity.reasons(parts), "evidence": {k: round(v, 2) for k, v in parts.items()}}
@@ -229,15 +260,17 @@ def _placed(scope: Scope, found: Fingerprint, bag: sources.Bag, made: Assignment
     return made
 
 
-def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, float]]]:
-    """Return candidate groups with the log-odds of one cause, best first: the mean over the exemplars most like the failure."""
+def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, float], str]]:
+    """Return candidate groups with the log-odds of one cause, best first: the mean over the exemplars most like the failure; and the key
+    of the one that is most like it.
+    """
     out = []
     for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
         members = scope.exemplars.get(group, ())
-        scored = sorted((similarity.score(bag, other, scope.source) for other in members), key=lambda s: -s[0])[:ALIKE]
+        scored = sorted(((*similarity.score(bag, other, scope.source), other.key) for other in members), key=lambda s: -s[0])[:ALIKE]
         scored = scored if any(_may(bag, other) for other in members) else []
         if scored and not _listed(scope, group, bag.features.at):
-            out.append((sum(s for s, _ in scored) / len(scored), group, scored[0][1]))
+            out.append((sum(s for s, _, _ in scored) / len(scored), group, *scored[0][1:]))
     return sorted(out, key=lambda s: (-s[0], s[1]))
 
 
@@ -255,7 +288,7 @@ def _room(scope: Scope, group: str) -> bool:
     return scope.source.seen < FROM or scope.merges.get(group, 0) < SHARE * scope.source.seen
 
 
-def _nearest(ranked: list[tuple[float, str, dict[str, float]]]) -> tuple[str, float] | None:
+def _nearest(ranked: list[tuple[float, str, dict[str, float], str]]) -> tuple[str, float] | None:
     return (ranked[0][1], similarity.likeness(ranked[0][0])) if ranked else None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from everfix import audit
 from everfix.core import clock, ids, jobs
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import figures, patterns
+from everfix.failures import corrections, patterns
 from everfix.identity.members import Member
 from everfix.ingest import events
 from everfix.ingest.events import Issue
@@ -66,7 +67,7 @@ def create(db: Session, record: dict[str, Any], *, by: audit.Actor) -> Issue:
 
 
 def change(db: Session, issue_id: UUID, values: Mapping[str, Any], *, by: audit.Actor) -> Issue:
-    """Change title, body, severity, status, team, assignee or pattern of an issue.
+    """Change title, body, severity, status, team, assignee or pattern of an issue; a change of pattern is a word (see `corrections`).
 
     Raises NotFound, Conflict for a status that FLOW does not reach, Invalid for an assignee who is no member or a pattern that is not there.
     """
@@ -76,22 +77,77 @@ def change(db: Session, issue_id: UUID, values: Mapping[str, Any], *, by: audit.
         _move(issue, values["status"])
     if values.get("assignee_id") is not None:
         _member(db, values["assignee_id"])
-    moved = [issue.pattern_id, values["pattern_id"]] if "pattern_id" in values else []
-    if values.get("pattern_id") is not None:
-        if db.execute(select(patterns.Pattern.id).where(patterns.Pattern.id == values["pattern_id"])).one_or_none() is None:
-            raise Invalid("there is no such pattern", details={"pattern_id": "a pattern of this workspace"})
-        issue.assignment = {"version": "human", "confidence": 1.0, "why": {"rule": f"linked by {by.name}"}, "nearest": None}
-        if issue.status == "open":
-            issue.status = "in_loop"
     for key, value in values.items():
-        if key != "status":
+        if key not in ("status", "pattern_id"):
             setattr(issue, key, value)
     issue.updated_at = clock.now()
     db.flush()
-    figures.fold(db, [pattern for pattern in moved if pattern is not None])
+    if "pattern_id" in values and values["pattern_id"] != before["pattern_id"]:
+        regroup(db, [issue.id], values["pattern_id"], by=by)
+        db.refresh(issue)
     changed = {key: [_plain(before[key]), _plain(getattr(issue, key))] for key in values if before[key] != getattr(issue, key)}
     audit.record(db, by, audit.Action.ISSUE_UPDATED, "issue", issue.id, changed)
     return issue
+
+
+def regroup(
+    db: Session, issue_ids: Sequence[UUID], pattern_id: UUID | None, *, by: audit.Actor, reason: str = ""
+) -> corrections.Correction:
+    """Link issues to a pattern, or to none; raises Invalid when the pattern is not there."""
+    if pattern_id is None:
+        return corrections.unlink(db, issue_ids, by=by, reason=reason)
+    if db.execute(select(patterns.Pattern.id).where(patterns.Pattern.id == pattern_id)).one_or_none() is None:
+        raise Invalid("there is no such pattern", details={"pattern_id": "a pattern of this workspace"})
+    return corrections.link(db, issue_ids, pattern_id, by=by, reason=reason)
+
+
+OPS = {
+    "status": "status",
+    "severity": "severity",
+    "assign": "assignee_id",
+    "team": "team",
+    "link_pattern": "pattern_id",
+    "unlink_pattern": "",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bulk:
+    """What became of a change of many issues: those changed, and why each of the others was not."""
+
+    updated: list[UUID]
+    failed: list[tuple[UUID, str]]
+
+
+def bulk(db: Session, issue_ids: Sequence[UUID], op: str, value: Any, *, by: audit.Actor) -> Bulk:  # noqa: ANN401 - by the operation
+    """Do one operation of OPS to many issues; one that cannot be is told, and stops nothing. Raises Invalid for a value that no issue can have."""
+    wanted = list(dict.fromkeys(issue_ids))
+    found = {issue.id: issue for issue in db.execute(select(Issue).where(Issue.id.in_(wanted))).scalars()}
+    failed = [(one, "there is no such issue") for one in wanted if one not in found]
+    there = [one for one in wanted if one in found]
+    if op in ("link_pattern", "unlink_pattern"):
+        if there:
+            regroup(db, there, value if op == "link_pattern" else None, by=by)
+        return Bulk(there, failed)
+    if op == "assign" and value is not None:
+        _member(db, value)
+    updated = []
+    for one in there:
+        issue, name = found[one], OPS[op]
+        before = getattr(issue, name)
+        try:
+            if op == "status":
+                _move(issue, value)
+            else:
+                setattr(issue, name, value)
+        except Conflict as problem:
+            failed.append((one, str(problem)))
+            continue
+        issue.updated_at = clock.now()
+        updated.append(one)
+        audit.record(db, by, audit.Action.ISSUE_UPDATED, "issue", one, {name: [_plain(before), _plain(value)]})
+    db.flush()
+    return Bulk(updated, failed)
 
 
 def _plain(value: object) -> object:
@@ -122,9 +178,9 @@ def loop_figures(db: Session, pattern_id: UUID | None) -> dict[str, Any]:
         return {"occurrences_90d": 0, "avg_mttr_seconds": None}
     row = db.execute(
         text(
-            "SELECT count(*) AS n, avg(extract(epoch FROM resolved_at - occurred_at)) FILTER (WHERE resolved_at >= occurred_at) AS mttr"
-            " FROM issues WHERE pattern_id = :pattern AND occurred_at > now() - make_interval(days => :days)"
+            "SELECT p.mttr_seconds, (SELECT coalesce(sum(h.failures), 0) FROM pattern_hours h WHERE h.pattern_id = p.id"
+            " AND h.hour > now() - make_interval(days => :days)) AS n FROM patterns p WHERE p.id = :pattern"
         ),
         {"pattern": pattern_id, "days": LOOP_DAYS},
     ).one()
-    return {"occurrences_90d": int(row.n), "avg_mttr_seconds": None if row.mttr is None else float(row.mttr)}
+    return {"occurrences_90d": int(row.n), "avg_mttr_seconds": row.mttr_seconds}

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text, update
@@ -19,15 +20,17 @@ from everfix.core import db as database
 from everfix.core.db import Json
 from everfix.failures import (
     analyses,
+    belongings,
+    corrections,
     figures,
     fingerprint,
     grouping,
     memory,
-    names,
     patterns,
     predictions,
     rating,
     recommendations,
+    rules,
     verifications,
 )
 from everfix.identity import workspaces
@@ -48,45 +51,42 @@ class Batch:
     touched: set[UUID] = dataclasses.field(default_factory=set)
 
 
-def failure(issue: Issue) -> fingerprint.Failure:
-    """Return the issue as the fingerprint sees it."""
-    return fingerprint.Failure(
-        scope=memory.SCOPE,
-        title=issue.title,
-        message=issue.body,
-        stacktrace=issue.stacktrace,
-        error_type=issue.error_type or "",
-        service=issue.service or "",
-        kind=issue.kind,
-        team=issue.team or "",
-        occurred_at=issue.occurred_at,
-    )
-
-
 def fingerprints(_db: Session, batch: Batch) -> None:
     """Give every new or changed issue its fingerprint: pure, so it needs no database."""
     for issue in batch.issues:
         if issue.analysis_status != "done":
-            batch.prints[issue.id] = fingerprint.of(failure(issue))
+            batch.prints[issue.id] = fingerprint.of(belongings.failure(issue))
 
 
 def assign(db: Session, batch: Batch) -> None:
     """Put each issue into its pattern: by exact key, else by likeness, else into a new one; the reason is stored with it.
 
-    The grouper decides, in memory; then the groups' patterns are looked up at once. Where it learnt that two groups are one, their
-    patterns become one.
+    The grouper decides, in memory; then the groups' patterns are looked up at once, and what people said has the last word. Where the grouper
+    learnt that two groups are one, their patterns become one, unless a person's word names them.
     """
-    here = workspaces.here(db)
+    here, said = workspaces.here(db), corrections.rules_of(db)
     held = memory.take(db)
     scope = memory.begin(held)
-    judged: list[tuple[Issue, fingerprint.Fingerprint, grouping.Assignment]] = []
+    judged: list[Judged] = []
     for issue in batch.issues:
         found = batch.prints.get(issue.id)
         if found is not None:
-            judged.append((issue, found, _allowed(here, found, grouping.assign(scope, found, held.grouper.corrections))))
+            judged.append(Judged(issue, found, _allowed(here, found, grouping.assign(scope, found, held.grouper.corrections))))
         elif issue.pattern_id is not None:
             batch.touched.add(issue.pattern_id)
-    known = patterns.known(db, fingerprint.CURRENT, {name for _, _, made in judged for name in (made.group, *made.absorbed)})
+    links, joined = _placed(db, judged, said)
+    _link(db, batch, links)
+    for gone, kept in joined:
+        at = (said.merged[kept].pattern if kept in said.merged else None) or kept
+        patterns.absorb(db, gone, kept, at)
+        batch.touched.discard(gone)
+        batch.touched.add(at)
+    memory.keep(db, held)
+
+
+def _placed(db: Session, judged: Sequence[Judged], said: rules.Rules) -> tuple[list[Link], list[tuple[UUID, UUID]]]:
+    """Return where each issue goes, having made the patterns that are new, and which patterns (gone, kept) turned out to be one."""
+    known = patterns.known(db, fingerprint.CURRENT, {name for one in judged for name in (one.made.group, *one.made.absorbed)})
     fresh: dict[str, UUID] = {}
     links: list[Link] = []
     joined: list[tuple[UUID, UUID]] = []
@@ -94,23 +94,26 @@ def assign(db: Session, batch: Batch) -> None:
         for issue, found, made in judged:
             new = made.group not in known
             if new:
-                known[made.group] = fresh[made.group] = patterns.create(db, _draft(issue, found))
-            pattern_id = known[made.group]
+                known[made.group] = fresh[made.group] = patterns.create(db, belongings.draft(issue, found))
+            home = known[made.group]
             for gone in made.absorbed:
-                if known.get(gone, pattern_id) != pattern_id:
-                    joined.append((known[gone], pattern_id))
-                known[gone] = fresh[gone] = pattern_id
-            confidence = FIRST if new else EXACT if made.similarity >= 1.0 else made.similarity
-            links.append(_linked(issue, found, pattern_id, confidence, made.why, made))
+                if known.get(gone, home) not in said.named:
+                    if known.get(gone, home) != home:
+                        joined.append((known[gone], home))
+                    known[gone] = fresh[gone] = home
+            links.append(_linked(issue, found, home, FIRST if new else EXACT if made.similarity >= 1.0 else made.similarity, made, said))
     db.flush()
     for group, pattern_id in fresh.items():
         patterns.remember(db, fingerprint.CURRENT, group, pattern_id)
-    _link(db, batch, links)
-    for gone_pattern, kept in joined:
-        patterns.absorb(db, gone_pattern, kept)
-        batch.touched.discard(gone_pattern)
-        batch.touched.add(kept)
-    memory.keep(db, held)
+    return links, joined
+
+
+class Judged(NamedTuple):
+    """An issue, its fingerprint, and what the grouper made of it."""
+
+    issue: Issue
+    found: fingerprint.Fingerprint
+    made: grouping.Assignment
 
 
 def _allowed(here: workspaces.Workspace, found: fingerprint.Fingerprint, made: grouping.Assignment) -> grouping.Assignment:
@@ -124,58 +127,48 @@ def _allowed(here: workspaces.Workspace, found: fingerprint.Fingerprint, made: g
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Link:
-    """An issue and the pattern it goes to, with the reason."""
+    """An issue, the pattern that the loop gave it, where it belongs by what people said, and the reason."""
 
     issue: Issue
-    pattern_id: UUID
-    fingerprint: str
+    subject: rules.Subject
+    place: rules.Place
     assignment: Json
 
 
 def _linked(
-    issue: Issue, found: fingerprint.Fingerprint, pattern_id: UUID, confidence: float, why: Json, made: grouping.Assignment
+    issue: Issue, found: fingerprint.Fingerprint, home: UUID, confidence: float, made: grouping.Assignment, said: rules.Rules
 ) -> Link:
     nearest = {"group": made.nearest[0], "similarity": round(made.nearest[1], 4)} if made.nearest else None
-    told = {"version": found.version, "confidence": round(confidence, 4), "why": why, "nearest": nearest}
-    return Link(issue, pattern_id, found.key, told)
+    told = {"version": found.version, "stage": made.stage, "confidence": round(confidence, 4), "why": made.why, "nearest": nearest}
+    subject = rules.Subject(found.key, made.group if made.bare else None, made.kin, home)
+    return Link(issue, subject, said.place(subject), told)
 
 
 def _link(db: Session, batch: Batch, links: Sequence[Link]) -> None:
     """Write where the issues went in one statement, and let the loaded issues say the same."""
     rows = [
-        {"id": str(one.issue.id), "pattern_id": str(one.pattern_id), "fingerprint": one.fingerprint, "assignment": one.assignment}
+        {"id": one.issue.id, "pattern_id": one.place.pattern, "correction_id": one.place.word, "home_id": one.subject.home}
+        | {"fingerprint": one.subject.fingerprint, "symptom": one.subject.symptom, "resembles": one.subject.resembles}
+        | {"assignment": one.assignment}
         for one in links
     ]
-    db.execute(text(_LINK), {"rows": json.dumps(rows), "now": batch.now})
+    db.execute(text(_LINK), {"rows": json.dumps(rows, default=str), "now": batch.now})
     for one in links:
-        if one.issue.pattern_id is not None and one.issue.pattern_id != one.pattern_id:
-            batch.touched.add(one.issue.pattern_id)
-        batch.touched.add(one.pattern_id)
+        batch.touched |= {pattern for pattern in (one.issue.pattern_id, one.place.pattern) if pattern is not None}
         for name, value in (
-            ("pattern_id", one.pattern_id), ("fingerprint", one.fingerprint), ("assignment", one.assignment),
+            ("pattern_id", one.place.pattern), ("fingerprint", one.subject.fingerprint), ("assignment", one.assignment),
             ("analysis_status", "done"), ("analyzed_at", batch.now), ("updated_at", batch.now),
         ):  # fmt: skip
             attributes.set_committed_value(one.issue, name, value)
 
 
 _LINK = """
-UPDATE issues i SET pattern_id = r.pattern_id, fingerprint = r.fingerprint, assignment = r.assignment,
+UPDATE issues i SET pattern_id = r.pattern_id, fingerprint = r.fingerprint, assignment = r.assignment, home_id = r.home_id,
+    symptom = r.symptom, resembles = r.resembles, correction_id = r.correction_id,
     analysis_status = 'done', analyzed_at = :now, updated_at = :now
-FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(id uuid, pattern_id uuid, fingerprint text, assignment jsonb) WHERE i.id = r.id
+FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(id uuid, pattern_id uuid, fingerprint text, assignment jsonb, home_id uuid,
+    symptom text, resembles text, correction_id uuid) WHERE i.id = r.id
 """
-
-
-def _draft(issue: Issue, found: fingerprint.Fingerprint) -> patterns.Draft:
-    signature = {"error_signature": found.signature[:200]}
-    return patterns.Draft(
-        name=names.of(found.signature or issue.title),
-        fingerprint={"error_type": issue.error_type, **signature} if issue.error_type else signature,
-        why=found.why,
-        service=issue.service,
-        team=issue.team,
-        kind=issue.kind,
-        severity=issue.severity,
-    )
 
 
 def recount(db: Session, batch: Batch) -> None:
@@ -222,6 +215,22 @@ def learn(
     for step in steps:
         step(db, batch)
     return batch
+
+
+def follow(db: Session, pattern_ids: Sequence[UUID], now: datetime) -> None:
+    """Let figures, predictions, risk, recommendations and proofs follow what people did to these patterns."""
+    database.lock(db, "loop")
+    batch = Batch(now, [], touched=set(pattern_ids))
+    for step in (recount, predict, recommend, verify):
+        step(db, batch)
+
+
+def task_follow(job: jobs.Running) -> Json:
+    """Job `failures.follow`: patterns that people regrouped."""
+    found = [UUID(one) for one in job.payload["patterns"]]
+    with job.database.transaction(job.workspace) as db:
+        follow(db, found, clock.now())
+    return {"patterns": len(found)}
 
 
 def refresh(db: Session, now: datetime) -> int:

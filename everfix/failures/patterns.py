@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, select, text
+from sqlalchemy import CheckConstraint, ColumnElement, Index, PrimaryKeyConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import ids
@@ -53,6 +53,9 @@ class Pattern(WorkspaceRow, Base):
     mttr_seconds: Mapped[float | None]
     closure_note: Mapped[str] = mapped_column(server_default="")
     closed_at: Mapped[datetime | None]
+    merged_into: Mapped[UUID | None]  # the pattern that a person said it is part of; it keeps its row, for the way back
+    before_words: Mapped[Json | None]  # how it looked before the first word of a person that stands about it
+    by_hand: Mapped[bool] = mapped_column(server_default="false")
     counted: Mapped[bool] = mapped_column(server_default="false")  # its tallies and hours hold all its issues but for what waits in deltas
     rated: Mapped[int | None]  # the score that its issues' own scores rest on
     created_at: Mapped[datetime] = created()
@@ -92,9 +95,14 @@ def get(db: Session, pattern_id: UUID) -> Pattern:
     return pattern
 
 
-def create(db: Session, draft: Draft) -> UUID:
+def listed() -> ColumnElement[bool]:
+    """Return the condition that a pattern stands in lists: it is no part of another, and holds failures or was made by hand."""
+    return Pattern.merged_into.is_(None) & ((Pattern.issue_count > 0) | Pattern.by_hand)
+
+
+def create(db: Session, draft: Draft, *, by_hand: bool = False) -> UUID:
     """Make an emerging pattern and return its id."""
-    pattern = Pattern(id=ids.new(), domain=draft.service, counted=True, **dataclasses.asdict(draft))
+    pattern = Pattern(id=ids.new(), domain=draft.service, counted=True, by_hand=by_hand, **dataclasses.asdict(draft))
     db.add(pattern)
     db.flush()
     return pattern.id
@@ -117,16 +125,20 @@ def remember(db: Session, version: str, key: str, pattern_id: UUID) -> None:
     )
 
 
-def absorb(db: Session, gone: UUID, kept: UUID) -> None:
-    """Make two patterns one: issues, keys, fixes and the track record of `gone` go over to `kept`, which must be counted anew."""
-    given = {"gone": gone, "kept": kept}
+def absorb(db: Session, gone: UUID, kept: UUID, at: UUID | None = None) -> None:
+    """Make two patterns one, as the grouper found; its issues go to `at` (default: `kept`), which must be counted anew.
+
+    Issues, keys, fixes and the track record of `gone` go over to `kept`.
+    """
+    given = {"gone": gone, "kept": kept, "at": at or kept}
     for statement in _ABSORB:
         db.execute(text(statement), given)
 
 
 # What stands once for a pattern (a day's prediction, a fix's watch) is kept from `kept` where both have it; a proposal that nobody took up goes.
 _ABSORB = (
-    "UPDATE issues SET pattern_id = :kept WHERE pattern_id = :gone",
+    "UPDATE issues SET pattern_id = :at, home_id = :kept WHERE pattern_id = :gone",
+    "UPDATE issues SET home_id = :kept WHERE home_id = :gone AND correction_id IS NOT NULL",
     "UPDATE pattern_keys SET pattern_id = :kept WHERE pattern_id = :gone",
     """UPDATE predictions p SET pattern_id = :kept WHERE pattern_id = :gone AND outcome IS NOT NULL AND NOT EXISTS (
         SELECT FROM predictions k WHERE k.pattern_id = :kept AND k.window_days = p.window_days AND k.day = p.day)""",

@@ -32,6 +32,7 @@ class Scope:
     sizes: dict[str, int] = field(default_factory=dict)
     merges: dict[str, int] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    kin: dict[str, str] = field(default_factory=dict)  # of a key placed by likeness: the key that it is most like
     last: dict[str, float] = field(default_factory=dict)
     apart: dict[str, list[tuple[str, list[float]]]] = field(default_factory=dict)
     once: set[str] = field(default_factory=set)
@@ -81,6 +82,9 @@ class Scope:
                 gone = getattr(self, table) - self.exact.keys()
                 getattr(self, table).difference_update(gone)
                 self.journal.drop(table, gone)
+            unknown = self.kin.keys() - self.exact.keys()
+            self.kin = {key: like for key, like in self.kin.items() if key not in unknown}
+            self.journal.drop("kin", unknown)
         if len(self.sizes) > MOST_GROUPS:
             self._forget_groups()
         if len(self.apart) > MOST_GROUPS:
@@ -97,6 +101,7 @@ class Scope:
         self.exact = {key: g for key, g in self.exact.items() if g in live}
         self.once &= self.exact.keys()
         self.symptoms &= self.exact.keys()
+        self.kin = {key: like for key, like in self.kin.items() if key in self.exact}
         self.heads = {head: kept for head, groups in heads.items() if (kept := [g for g in groups if g in live])}
         self.exemplars = {g: bags for g, bags in self.exemplars.items() if g in live}
         self.merges = {g: n for g, n in self.merges.items() if g in live}
@@ -117,7 +122,7 @@ class Scope:
     def _tables(self) -> dict[str, dict[str, Any]]:
         """Return every table that is a mapping, by the name that the journal knows it by."""
         own: dict[str, dict[str, Any]] = {
-            name: getattr(self, name) for name in ("exact", "heads", "exemplars", "sizes", "merges", "links", "last", "apart")
+            name: getattr(self, name) for name in ("exact", "heads", "exemplars", "sizes", "merges", "links", "kin", "last", "apart")
         }
         parts: dict[str, dict[str, Any]] = {"documents": self.source.documents, "lines": self.templates.groups, "gaps": self.templates.gaps}
         return own | parts | {"times": self.together.times, "voices": self.together.voices}
@@ -156,13 +161,13 @@ class Scope:
                     _set(tables[name], name, key, None if value is None else _rich(name, value))
         self._set_small(changes["small"])
 
-    def _members(self, group: str, kept: list[dict[str, Any]]) -> None:
+    def _members(self, group: str, kept: list[tuple[str, dict[str, Any]]]) -> None:
         """Set the members of a group; those that were there stay as they are."""
-        there = {bag.features: bag for bag in self.exemplars.get(group, ())}
-        found = [Features.from_json(raw) for raw in kept]
-        self.exemplars[group] = [there.get(features) or sources.Bag(features) for features in found]
+        there = {(bag.key, bag.features): bag for bag in self.exemplars.get(group, ())}
+        found = [(key, Features.from_json(raw)) for key, raw in kept]
+        self.exemplars[group] = [there.get((key, features)) or sources.Bag(features, key) for key, features in found]
         for bag in self.exemplars[group]:
-            if bag.features not in there:
+            if (bag.key, bag.features) not in there:
                 self.index.add(group, bag)
 
     def _set_small(self, small: dict[str, Any]) -> None:
@@ -194,7 +199,7 @@ def _set(held: dict[str, Any], table: str, key: str, value: Any) -> None:  # noq
 
 def _plain(table: str, value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return an entry as JSON."""
-    return [bag.features.to_json() for bag in value] if table == "exemplars" else value
+    return [[bag.key, bag.features.to_json()] for bag in value] if table == "exemplars" else value
 
 
 def _rich(table: str, value: Any) -> Any:  # noqa: ANN401 - whatever the table holds

@@ -29,8 +29,8 @@ STOP = frozenset(
 class Bag:
     """A failure's features as sets of prefixed tokens, made once: what is intersected when two failures are compared."""
 
-    def __init__(self, features: Features) -> None:
-        self.features = features
+    def __init__(self, features: Features, key: str = "") -> None:
+        self.features, self.key = features, key
         self.frames = frozenset(f"f:{n}" for n in features.frames)
         self.differs = frozenset(f"d:{t}" for t in features.differs)
         self.lines = frozenset(f"l:{t}" for t in features.lines)

@@ -92,6 +92,12 @@ class Issue(WorkspaceRow, Base):
         Index("ix_issues_pattern", "workspace_id", "pattern_id", "occurred_at"),
         Index("ix_issues_risk", "workspace_id", "risk_score", "id"),
         Index("ix_issues_ingested", "workspace_id", "ingested_at", "id"),
+        Index("ix_issues_created", "workspace_id", "created_at", "id"),
+        Index("ix_issues_updated", "workspace_id", "updated_at", "id"),
+        Index("ix_issues_fingerprint", "workspace_id", "fingerprint"),
+        Index("ix_issues_symptom", "workspace_id", "symptom", postgresql_where=text("symptom IS NOT NULL")),
+        Index("ix_issues_resembles", "workspace_id", "resembles", postgresql_where=text("resembles IS NOT NULL")),
+        Index("ix_issues_corrected", "workspace_id", "home_id", postgresql_where=text("correction_id IS NOT NULL")),
         Index("ix_issues_search", "search", postgresql_using="gin"),
         Index("ix_issues_release", "workspace_id", "release", "occurred_at", postgresql_where=text("release IS NOT NULL")),
     )
@@ -120,7 +126,11 @@ class Issue(WorkspaceRow, Base):
     )  # as text: JSONB would turn 1e17 into another kind of number
     pattern_id: Mapped[UUID | None]
     fingerprint: Mapped[str | None]
-    assignment: Mapped[Json | None]
+    assignment: Mapped[Json | None]  # what the loop decided, and why
+    home_id: Mapped[UUID | None]  # the pattern that the loop gave it; `pattern_id` is another where a person's word says so
+    symptom: Mapped[str | None]  # of a bare symptom: the group that tells it from others with its fingerprint
+    resembles: Mapped[str | None]  # the fingerprint that it was found to be like
+    correction_id: Mapped[UUID | None]  # the word that decided
     occurred_at: Mapped[datetime]
     acknowledged_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]

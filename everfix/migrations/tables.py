@@ -8,6 +8,21 @@ from everfix.core.db import Base
 from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.exports import requests as exports
 from everfix.failures import analyses, changes, figures, learned, patterns, predictions, pushes, recommendations, verifications
+from everfix.failures import (
+    changes,
+    clusters,
+    corrections,
+    discussions,
+    figures,
+    learned,
+    patterns,
+    predictions,
+    pushes,
+    recommendations,
+    verifications,
+    views,
+    watches,
+)
 from everfix.identity import ai, members, organisations, tokens, users, workspaces
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
@@ -19,23 +34,26 @@ MODULES = (
     analyses,
     audit,
     changes,
-    definitions,
+    clusters,
+    corrections,
     datasets,
+    definitions,
     deployments,
     destinations,
+    discussions,
     events,
     experiments,
     exports,
-    imports,
     figures,
+    imports,
     jobs,
     learned,
     limits,
     members,
+    messages,
     ml_tables,
     models,
     monitors,
-    messages,
     organisations,
     outbox,
     patterns,
@@ -52,6 +70,8 @@ MODULES = (
     tokens,
     users,
     verifications,
+    views,
+    watches,
     workspaces,
 )
 METADATA = Base.metadata

@@ -8,6 +8,8 @@ from everfix.api.v1 import (
     ai,
     analysis,
     changes,
+    clusters,
+    corrections,
     definitions,
     deliveries,
     delivery_settings,
@@ -23,7 +25,9 @@ from everfix.api.v1 import (
     recommendations,
     report_runs,
     reports,
+    saved_views,
     schedules,
+    triage,
     workspace,
 )
 
@@ -31,8 +35,12 @@ RESOURCES = (
     ai,
     analysis,
     ingest,
+    triage,  # before `issues`: its words win over an id
     issues,
     patterns,
+    corrections,
+    clusters,
+    saved_views,
     predictions,
     recommendations,
     changes,

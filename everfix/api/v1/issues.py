@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from everfix.api import fields, pages
 from everfix.api.v1 import analysis
@@ -18,8 +19,9 @@ from everfix.core import fields as types
 from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.failures import filters, issues, patterns, predictions
+from everfix.failures import corrections, filters, issues, patterns, predictions
 from everfix.identity.principals import Principal, Scope
+from everfix.identity.users import User
 from everfix.ingest import events
 from everfix.ingest.events import Issue
 
@@ -99,6 +101,7 @@ class IssueDetail(IssueOut):
     stacktrace: str
     fingerprint: str | None
     assignment: Json | None
+    assignee: Json | None
     pattern: PatternBrief | None = None
     loop: Json
     recurrence: Json | None
@@ -167,7 +170,7 @@ def one(db: Db, who: Reader, issue_id: IssueId) -> IssueDetail:
     return detail(db, issues.get(db, issue_id))
 
 
-def detail(db: Db, issue: Issue) -> IssueDetail:
+def detail(db: Session, issue: Issue) -> IssueDetail:
     """Return an issue with all that is known of it."""
     pattern = patterns.get(db, issue.pattern_id) if issue.pattern_id else None
     next_ = predictions.newest(db, issue.pattern_id) if issue.pattern_id else None
@@ -177,8 +180,15 @@ def detail(db: Db, issue: Issue) -> IssueDetail:
         "loop": issues.loop_figures(db, issue.pattern_id),
         "recurrence": {"probability": next_.probability, "window_days": next_.window_days} if next_ else None,
     }
+    extra |= {"assignment": corrections.explained(db, issue), "assignee": _assignee(db, issue.assignee_id)}
     values = {name: getattr(issue, name) for name in IssueDetail.model_fields if name not in (*extra, "metadata")}
     return IssueDetail.model_validate({**values, "details": issue.details, **extra})
+
+
+def _assignee(db: Session, user: UUID | None) -> Json | None:
+    """Return who works on an issue."""
+    found = db.execute(select(User).where(User.id == user)).scalar_one_or_none() if user is not None else None
+    return None if found is None else {"id": ids.show(ids.Prefix.USER, found.id), "name": found.name, "email": found.email}
 
 
 @router.patch("/{issue_id}")

@@ -1,0 +1,400 @@
+"""Corrections: what people said about groups, kept in order; later failures obey, the last word wins, and each can be taken back.
+
+Where a failure belongs is computed from the words that stand (`failures.rules`), never edited by hand. So saying something and taking it back
+are one operation: compare the rules before and after, and move what they place differently. What a word changed beside that (status, fixes
+that went over) is kept with it, for the way back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, func, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from everfix import audit
+from everfix.core import clock, ids, jobs
+from everfix.core import db as database
+from everfix.core.db import Base, Json, WorkspaceRow
+from everfix.errors import Conflict, Invalid, NotFound
+from everfix.failures import belongings, figures, fingerprint, patterns, rules
+from everfix.failures.patterns import Pattern
+from everfix.failures.rules import Rules, Subject, Word
+from everfix.ingest.events import Issue
+
+KINDS = ("merge", "split", "detach", "link", "unlink")
+MOST = 500  # issues that one word may name
+
+
+class Correction(WorkspaceRow, Base):
+    """One word. `symptoms` are what it is about (none: the whole of `source_id`); `before` is what it takes to go back."""
+
+    __tablename__ = "corrections"
+    __table_args__ = (
+        CheckConstraint("kind IN ('merge', 'split', 'detach', 'link', 'unlink')", name="kind"),
+        Index("uq_corrections_number", "workspace_id", "number", unique=True),
+        Index("ix_corrections_source", "workspace_id", "source_id"),
+        Index("ix_corrections_target", "workspace_id", "target_id"),
+    )
+
+    number: Mapped[int]
+    kind: Mapped[str]
+    source_id: Mapped[UUID | None]
+    target_id: Mapped[UUID | None]
+    symptoms: Mapped[list[str]] = mapped_column(server_default="{}")
+    reason: Mapped[str] = mapped_column(server_default="")
+    moved: Mapped[int] = mapped_column(server_default="0")
+    before: Mapped[Json] = mapped_column(server_default="{}")
+    said_by: Mapped[str]
+    said_at: Mapped[datetime]
+    revoked_by: Mapped[str | None]
+    revoked_at: Mapped[datetime | None]
+
+
+_compiled: dict[UUID, tuple[tuple[int, int], Rules]] = {}  # the rules of workspaces, as this process compiled them last
+KEPT = 50
+
+
+def rules_of(db: Session) -> Rules:
+    """Return the words that stand, compiled; compiled anew only when a word came or was taken back."""
+    stamp = db.execute(select(func.count(), func.count(Correction.revoked_at)).select_from(Correction)).one()
+    workspace, now = database.current(db), (int(stamp[0]), int(stamp[1]))
+    held = _compiled.get(workspace)
+    if held is not None and held[0] == now and not db.info.get("corrections"):
+        return held[1]
+    made = Rules.of(_words(db))
+    if not db.info.get("corrections"):  # what this transaction itself said may still be rolled back
+        _compiled[workspace] = (now, made)
+        for old in list(_compiled)[:-KEPT]:
+            del _compiled[old]
+    return made
+
+
+def _words(db: Session, without: UUID | None = None) -> list[Word]:
+    query = select(Correction).where(Correction.revoked_at.is_(None)).order_by(Correction.number)
+    return [
+        Word(row.number, row.id, row.source_id, row.target_id, tuple(row.symptoms))
+        for row in db.execute(query).scalars()
+        if row.id != without
+    ]
+
+
+def subjects(db: Session, issue_ids: Sequence[UUID]) -> list[Issue]:
+    """Return these issues, each with its fingerprint, also those that the loop has not reached; raises Invalid when one is not there."""
+    if not issue_ids or len(set(issue_ids)) > MOST:
+        raise Invalid(f"{len(set(issue_ids))} issues were named", details={"issue_ids": f"between 1 and {MOST} issues"})
+    found = list(db.execute(select(Issue).where(Issue.id.in_(issue_ids)).order_by(Issue.occurred_at, Issue.id)).scalars())
+    if len(found) != len(set(issue_ids)):
+        lost = next(one for one in issue_ids if one not in {issue.id for issue in found})
+        raise Invalid("there is no such issue", details={"issue_ids": f"{ids.show(ids.Prefix.ISSUE, lost)} is no issue of this workspace"})
+    for issue in found:
+        if issue.fingerprint is None:
+            issue.fingerprint = fingerprint.of(belongings.failure(issue)).key
+    db.flush()
+    return found
+
+
+def symptom(issue: Issue) -> str:
+    """Return what a word on this issue is about: its fingerprint, or for a bare symptom the group that tells it from others of its kind."""
+    return issue.symptom or str(issue.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a word would do: failures that would move, how many of them are the ones named, and from which patterns to which."""
+
+    failures: int
+    named: int
+    moves: list[dict[str, Any]]
+
+
+def merge(db: Session, target_id: UUID, source_id: UUID, *, by: audit.Actor, reason: str = "") -> Correction:
+    """Say that all failures of `source_id`, past and to come, are those of `target_id`. Raises NotFound, and Conflict where they are one."""
+    source, target = _live(db, source_id), _live(db, target_id)
+    if source.id == target.id:
+        raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
+    made = _said(db, "merge", source.id, target.id, (), by, reason)
+    made.before |= belongings.hand_over(db, source.id, target.id)
+    source.merged_into = target.id
+    return _done(db, made, by)
+
+
+def split(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID], name: str = "", *, by: audit.Actor, reason: str = "") -> Correction:
+    """Say that these failures of a pattern, and all like them, are a pattern of their own."""
+    found = _members(db, pattern_id, issue_ids)
+    own = _own(db, found[0], name)
+    symptoms = tuple(dict.fromkeys(symptom(issue) for issue in found))
+    return _done(db, _said(db, "split", pattern_id, own, symptoms, by, reason, made=own), by)
+
+
+def detach(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID], *, by: audit.Actor, reason: str = "") -> list[Correction]:
+    """Say that each of these failures is a pattern of its own, with all that are equal to it."""
+    firsts = {symptom(issue): issue for issue in reversed(_members(db, pattern_id, issue_ids))}
+    done = []
+    for name, issue in firsts.items():
+        own = _own(db, issue, "")
+        done.append(_done(db, _said(db, "detach", pattern_id, own, (name,), by, reason, made=own), by))
+    return done
+
+
+def link(
+    db: Session, issue_ids: Sequence[UUID], pattern_id: UUID, *, by: audit.Actor, reason: str = "", made: UUID | None = None
+) -> Correction:
+    """Say that these failures, and all that are equal to them, belong to a pattern; an open one joins its loop."""
+    target = _live(db, pattern_id)
+    found = subjects(db, issue_ids)
+    symptoms = tuple(dict.fromkeys(symptom(issue) for issue in found))
+    return _done(db, _said(db, "link", None, target.id, symptoms, by, reason, made=made), by, linked=[issue.id for issue in found])
+
+
+def unlink(db: Session, issue_ids: Sequence[UUID], *, by: audit.Actor, reason: str = "") -> Correction:
+    """Say that these failures, and all that are equal to them, belong to no pattern."""
+    found = subjects(db, issue_ids)
+    symptoms = tuple(dict.fromkeys(symptom(issue) for issue in found))
+    sources = {issue.pattern_id for issue in found}
+    return _done(db, _said(db, "unlink", sources.pop() if len(sources) == 1 else None, None, symptoms, by, reason), by)
+
+
+def undo(db: Session, correction_id: UUID, *, by: audit.Actor) -> Correction:
+    """Take a word back: everything is as if it had not been said. Raises NotFound, and Conflict where it was taken back before."""
+    database.lock(db, "loop")
+    row = db.execute(
+        select(Correction).where(Correction.id == correction_id).with_for_update().execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"no correction {ids.show(ids.Prefix.CORRECTION, correction_id)}")
+    if row.revoked_at is not None:
+        raise Conflict(f"this was taken back by {row.revoked_by} already")
+    old, new = Rules.of(_words(db)), Rules.of(_words(db, row.id))
+    db.info["corrections"] = True
+    if row.kind == "merge":
+        db.execute(text("UPDATE patterns SET merged_into = NULL WHERE id = :id"), {"id": row.source_id})
+        at = old.merged[row.target_id].pattern if row.target_id in old.merged else row.target_id
+        belongings.take_back(db, row.source_id, at, row.before)
+    db.execute(text(_OPEN_AGAIN), {"ids": row.before.get("joined", [])})
+    touched, _ = _move(db, old, new)
+    row.revoked_at, row.revoked_by = clock.now(), by.name
+    db.flush()
+    _join_again(db, row.before.get("joined", []))
+    _restore(db, row)
+    _follow(db, touched - set(db.execute(text(_DROP)).scalars()))
+    audit.record(db, by, audit.Action.CORRECTION_REVOKED, "correction", row.id, {"kind": row.kind, "number": row.number})
+    return row
+
+
+def _restore(db: Session, row: Correction) -> None:
+    """Give patterns back the state they had before a word; where a later word about one stands, that word keeps it for when it is taken back."""
+    kept = dict(row.before.get("patterns", {}))
+    later = select(Correction).where(Correction.revoked_at.is_(None), Correction.number > row.number).order_by(Correction.number)
+    for word in db.execute(later.execution_options(populate_existing=True)).scalars():
+        held = word.before.get("patterns", {})
+        if taken := held.keys() & kept.keys():
+            word.before = {**word.before, "patterns": held | {pattern: kept.pop(pattern) for pattern in taken}}
+    db.flush()
+    belongings.restore(db, kept)
+    belongings.forget_words(db)
+
+
+def _join_again(db: Session, issue_ids: Sequence[str]) -> None:
+    """Let issues that were opened again join the loop that another word gives them, and let that word answer for it."""
+    given = {"ids": [UUID(one) for one in issue_ids], "linked": [], "recurring": patterns.RECURRING}
+    for row in db.execute(text(_JOIN_BY_WORD), given).all():
+        db.execute(text(_ANSWER), {"word": row.correction_id, "issue": json.dumps([str(row.id)])})
+
+
+def last(db: Session, pattern_id: UUID) -> Correction:
+    """Return the last word that stands about a pattern; raises NotFound."""
+    query = select(Correction).where(
+        Correction.revoked_at.is_(None), (Correction.source_id == pattern_id) | (Correction.target_id == pattern_id)
+    )
+    row = db.execute(query.order_by(Correction.number.desc()).limit(1)).scalar_one_or_none()
+    if row is None:
+        raise NotFound("nothing was said about this pattern that could be taken back")
+    return row
+
+
+def preview(db: Session, *, source: UUID | None, target: UUID | None, issue_ids: Sequence[UUID] = ()) -> Preview:
+    """Return what merging `source` into `target` (no issues), or moving these issues to `target` (None: out of their patterns), would do."""
+    symptoms: tuple[str, ...] = ()
+    if issue_ids:
+        symptoms = tuple(dict.fromkeys(symptom(issue) for issue in subjects(db, issue_ids)))
+    elif source is not None and target is not None and _live(db, source).id == _live(db, target).id:
+        raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
+    words = _words(db)
+    own = ids.new()
+    said = Word(10**9, own, source if not symptoms else None, own if symptoms and target is None else target, symptoms)
+    moves: dict[tuple[UUID | None, UUID | None], int] = {}
+    for subject, now, count, to in _placed(db, Rules.of(words), Rules.of([*words, said])):
+        if to.pattern != now:
+            moves[now, to.pattern] = moves.get((now, to.pattern), 0) + count
+        del subject
+    shown = [
+        {
+            "from": now and ids.show(ids.Prefix.PATTERN, now),
+            "to": None if to in (None, own) else ids.show(ids.Prefix.PATTERN, to),
+            "failures": n,
+        }
+        for (now, to), n in sorted(moves.items(), key=lambda item: -item[1])
+    ]
+    return Preview(sum(moves.values()), len(set(issue_ids)), shown)
+
+
+def _live(db: Session, pattern_id: UUID) -> Pattern:
+    found = patterns.get(db, pattern_id)
+    if found.merged_into is not None:
+        into = ids.show(ids.Prefix.PATTERN, found.merged_into)
+        raise Conflict(f"the pattern was merged into {into}; take that back first", details={"pattern_id": f"is part of {into}"})
+    return found
+
+
+def _members(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID]) -> list[Issue]:
+    _live(db, pattern_id)
+    found = subjects(db, issue_ids)
+    strange = [issue for issue in found if issue.pattern_id != pattern_id]
+    if strange:
+        shown = ids.show(ids.Prefix.ISSUE, strange[0].id)
+        raise Invalid("an issue is no member of this pattern", details={"issue_ids": f"{shown} does not belong to it"})
+    return found
+
+
+def _own(db: Session, issue: Issue, name: str) -> UUID:
+    """Make the pattern that failures are given by hand."""
+    found = fingerprint.of(belongings.failure(issue))
+    return patterns.create(db, belongings.draft(issue, found, name), by_hand=True)
+
+
+def _said(
+    db: Session,
+    kind: str,
+    source: UUID | None,
+    target: UUID | None,
+    symptoms: tuple[str, ...],
+    by: audit.Actor,
+    reason: str,
+    *,
+    made: UUID | None = None,
+) -> Correction:
+    database.lock(db, "loop")  # no batch may place failures by the rules as they were
+    number = db.execute(select(func.coalesce(func.max(Correction.number), 0))).scalar_one() + 1
+    row = Correction(id=ids.new(), number=number, kind=kind, source_id=source, target_id=target, symptoms=list(symptoms))
+    row.said_by, row.said_at, row.reason = by.name, clock.now(), reason
+    row.before = {"patterns": {}} | ({"made": str(made)} if made else {})
+    return row
+
+
+def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] = ()) -> Correction:
+    """Let a word take effect: move what it places anew, count, and let predictions follow."""
+    old = Rules.of(_words(db))
+    db.add(row)
+    db.flush()
+    db.info["corrections"] = True
+    new = Rules.of(_words(db))
+    about = {one for one in (row.source_id, row.target_id) if one is not None}
+    before = belongings.snapshot(db, about | belongings.of_symptoms(db, row.symptoms))
+    belongings.remember_before(db, before)
+    touched, moved = _move(db, old, new)
+    joined = db.execute(text(_JOIN), {"ids": [*moved, *linked], "linked": list(linked), "recurring": patterns.RECURRING}).scalars().all()
+    made = row.before.get("made")
+    row.before = {**row.before, "patterns": {k: v for k, v in before.items() if k != made}, "joined": [str(one) for one in joined]}
+    row.moved = len(moved)
+    db.flush()
+    _follow(db, touched)
+    told = {"kind": row.kind, "number": row.number, "moved": row.moved}
+    shown = {"source": row.source_id, "target": row.target_id}
+    told |= {name: ids.show(ids.Prefix.PATTERN, value) for name, value in shown.items() if value is not None}
+    audit.record(db, by, audit.Action.CORRECTION_MADE, "correction", row.id, told)
+    return row
+
+
+def _placed(db: Session, old: Rules, new: Rules) -> list[tuple[Subject, UUID | None, int, rules.Place]]:
+    """Return each kind of failure that the rules may place differently: what it is, where it is now, how many, and where it belongs."""
+    look = rules.difference(old, new)
+    given = {"symptoms": list(look.symptoms), "homes": list(look.homes), "patterns": list(look.patterns)}
+    out = []
+    for row in db.execute(text(_SUBJECTS), given):
+        subject = Subject(row.fingerprint, row.symptom, row.resembles, row.home_id)
+        out.append((subject, row.pattern_id, int(row.failures), new.place(subject)))
+    return out
+
+
+def _move(db: Session, old: Rules, new: Rules) -> tuple[set[UUID], list[UUID]]:
+    """Put every failure where the new rules have it; returns the patterns touched and the issues that changed their pattern."""
+    rows, touched = [], set()
+    for subject, now, _, to in _placed(db, old, new):
+        rows.append({**subject._asdict(), "now": now, "to": to.pattern, "word": to.word})
+        touched |= {one for one in (now, to.pattern) if one is not None and now != to.pattern}
+    if not rows:
+        return set(), []
+    moved = db.execute(text(_MOVE), {"rows": json.dumps(rows, default=str), "at": clock.now()}).all()
+    figures.fold(db, sorted(touched))
+    return touched, [row.id for row in moved if row.changed]
+
+
+def _follow(db: Session, touched: set[UUID]) -> None:
+    """Let predictions, risk and recommendations of these patterns follow, apart from whoever waits for the answer."""
+    if touched:
+        jobs.enqueue(db, "failures.follow", {"patterns": [str(one) for one in sorted(touched)]}, priority=1)
+
+
+SAID = {"merge": "merged", "split": "split off", "detach": "detached", "link": "linked", "unlink": "unlinked"}
+
+
+def explained(db: Session, issue: Issue) -> Json | None:
+    """Return why an issue is where it is: the person's word that decided, with what the machine thought, or the machine's own reason."""
+    if issue.correction_id is None:
+        return issue.assignment
+    row = db.execute(select(Correction).where(Correction.id == issue.correction_id)).scalar_one()
+    why = {"rule": f"{SAID[row.kind]} by {row.said_by}", "correction": ids.show(ids.Prefix.CORRECTION, row.id)}
+    why |= {"reason": row.reason} if row.reason else {}
+    return {"version": "human", "stage": "person", "confidence": 1.0, "why": why, "nearest": None, "machine": issue.assignment}
+
+
+def overruled(db: Session) -> list[dict[str, Any]]:
+    """Return how often people overruled each stage of grouping: what it assigned, what was moved, and the share that stood."""
+    return [dict(row) for row in db.execute(text(OVERRULED)).mappings()]
+
+
+# An assignment is overruled when its issue is not where the machine put it.
+OVERRULED = """
+SELECT coalesce(assignment->>'stage', 'unknown') AS stage, count(*)::int AS assigned,
+    (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::int AS overruled,
+    round(1 - (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::numeric / count(*), 4)::float AS stood
+FROM issues WHERE analysis_status = 'done' GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+_OF = "id, fingerprint, symptom, resembles, home_id, pattern_id"
+_SUBJECTS = f"""
+SELECT fingerprint, symptom, resembles, home_id, pattern_id, count(*) AS failures FROM (
+    SELECT {_OF} FROM issues WHERE fingerprint = ANY(:symptoms)
+    UNION SELECT {_OF} FROM issues WHERE symptom = ANY(:symptoms) AND symptom IS NOT NULL
+    UNION SELECT {_OF} FROM issues WHERE resembles = ANY(:symptoms) AND resembles IS NOT NULL
+    UNION SELECT {_OF} FROM issues WHERE pattern_id = ANY(:patterns) AND home_id = ANY(:homes)
+) i GROUP BY 1, 2, 3, 4, 5
+"""  # noqa: S608 - built from the constant above
+_MOVE = """
+UPDATE issues i SET pattern_id = r.to, correction_id = r.word, updated_at = :at
+FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(fingerprint text, symptom text, resembles text, home uuid, now uuid, "to" uuid, word uuid)
+WHERE i.fingerprint = r.fingerprint AND i.symptom IS NOT DISTINCT FROM r.symptom AND i.resembles IS NOT DISTINCT FROM r.resembles
+    AND i.home_id IS NOT DISTINCT FROM r.home AND i.pattern_id IS NOT DISTINCT FROM r.now
+    AND (i.pattern_id IS DISTINCT FROM r.to OR i.correction_id IS DISTINCT FROM r.word)
+RETURNING i.id, r.to IS DISTINCT FROM r.now AS changed
+"""
+_JOIN = """
+UPDATE issues i SET status = 'in_loop', updated_at = now() FROM patterns p
+WHERE p.id = i.pattern_id AND i.id = ANY(:ids) AND i.status = 'open' AND (p.issue_count >= :recurring OR i.id = ANY(:linked)) RETURNING i.id
+"""
+_JOIN_BY_WORD = f"{_JOIN.replace('RETURNING', 'AND i.correction_id IS NOT NULL RETURNING')}, i.correction_id"
+_OPEN_AGAIN = "UPDATE issues SET status = 'open', updated_at = now() WHERE id = ANY(cast(:ids AS uuid[])) AND status = 'in_loop'"
+_ANSWER = """
+UPDATE corrections SET before = jsonb_set(before, '{joined}', coalesce(before->'joined', '[]') || cast(:issue AS jsonb)) WHERE id = :word
+"""
+# A pattern that a word made goes once that word was taken back and no other names it.
+_DROP = """
+DELETE FROM patterns p WHERE by_hand AND NOT EXISTS (SELECT FROM issues i WHERE i.pattern_id = p.id)
+AND EXISTS (SELECT FROM corrections c WHERE c.revoked_at IS NOT NULL AND c.before->>'made' = p.id::text)
+AND NOT EXISTS (SELECT FROM corrections c WHERE c.revoked_at IS NULL AND p.id IN (c.source_id, c.target_id)) RETURNING id
+"""
