@@ -49,7 +49,7 @@ REFUSING = {
 def everything(workspace: make.Workspace, issue: str) -> dict[str, str]:
     """Say something about groups, write, save a view and compute clusters; returns an id of each."""
     api = workspace.api
-    tied = {"service": "shop-api", "team": "shop", "error_type": "ShopError"}
+    tied: dict[str, Any] = {"service": "shop-api", "team": "shop", "error_type": "ShopError"}
     workspace.learn(*make.failures("payments", (9,), **tied), *make.failures("search", (8,), **tied))
     api.ok("POST", "/v1/clusters/recompute")
     with workspace.db() as db:

@@ -46,7 +46,20 @@ SECTIONS = (
 from everfix.web import brand, dashboard, deliveries, destinations, explorer, files, issues, patterns, preferences, reports, shell, sign_in
 
 log = structlog.get_logger()
-SECTIONS = (sign_in, dashboard, patterns, issues, reports, deliveries, destinations, preferences, brand, explorer)
+SECTIONS = (
+    sign_in,
+    dashboard,
+    patterns,
+    issues,
+    predictions,
+    recommendations,
+    reports,
+    deliveries,
+    destinations,
+    preferences,
+    brand,
+    explorer,
+)
 
 
 def mount(app: FastAPI) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from everfix.core import clock, ids
 from everfix.documents.model import Chart, Unit
-from everfix.errors import Invalid, NotFound
-from everfix.failures import fixes, patterns, predictions, recommendations
+from everfix.errors import NotFound
+from everfix.failures import patterns, predictions
 from everfix.failures.patterns import Pattern
 from everfix.failures.predictions import Prediction
 from everfix.failures.recommendations import Recommendation, RecommendationPattern, Step
 from everfix.failures.verifications import Verification
 from everfix.identity.principals import Scope
 from everfix.metrics import periods, query
+from everfix.web import recommendations as fixes_shown
 from everfix.web import session, shell, shown
 from everfix.web.session import Visit
 
@@ -65,24 +66,6 @@ def one(visit: session.sees(Scope.PATTERNS_READ), pattern_id: str) -> Response: 
         record=_record(visit.db, pattern.id),
         fixes=_fixes(visit, reader, pattern.id),
     )
-
-
-@router.post("/recommendations/{recommendation_id}/status")
-def move(
-    visit: session.changes(Scope.RECOMMENDATIONS_WRITE),  # type: ignore[valid-type]
-    recommendation_id: str,
-    status: Annotated[str, Form(max_length=20)],
-    pattern: Annotated[str, Form(max_length=60)] = "",
-) -> Response:
-    """Take a recommendation up, mark it as implemented, or dismiss it."""
-    wanted = shell.shown_id(ids.Prefix.RECOMMENDATION, recommendation_id)
-    if wanted is None:
-        raise NotFound(f"no recommendation {recommendation_id[:60]!r}")
-    if status not in recommendations.FLOW:
-        raise Invalid(f"{status[:20]!r} is no status", details={"status": f"one of {', '.join(recommendations.FLOW)}"})
-    recommendations.move(visit.db, wanted, status, by=visit.who)
-    back = shell.shown_id(ids.Prefix.PATTERN, pattern)
-    return shell.go(f"/patterns/{back}#fixes" if back else "/patterns")
 
 
 def _known(text: str) -> UUID:
@@ -181,50 +164,4 @@ def _fixes(visit: Visit, reader: shown.Reader, pattern_id: UUID) -> list[Json]:
         select(Step).where(Step.recommendation_id.in_([row.Recommendation.id for row in rows])).order_by(Step.position)
     ).scalars():
         plans.setdefault(step.recommendation_id, []).append(step)
-    return [_fix(reader, row.Recommendation, row.Verification, plans.get(row.Recommendation.id, [])) for row in rows]
-
-
-def _fix(reader: shown.Reader, found: Recommendation, watch: Verification | None, steps: list[Step]) -> Json:
-    why = found.why
-    sums = None
-    if "expected_recurrences" in why:
-        sums = {
-            "expected": reader.words(why["expected_recurrences"], Unit.NUMBER),
-            "days": reader.words(why["horizon_days"], Unit.NUMBER),
-            "addresses": reader.words(why["addresses"], Unit.PROBABILITY),
-            "holds": reader.words(why["holds"], Unit.PROBABILITY),
-            "prevented": reader.words(found.expected_loops_prevented, Unit.NUMBER),
-            "effort": reader.words(why["effort"], Unit.NUMBER),
-            "score": reader.words(round(found.score, 2), Unit.NUMBER),
-        }
-    return {
-        "id": ids.show(ids.Prefix.RECOMMENDATION, found.id),
-        "title": found.title,
-        "summary": found.summary,
-        "type": found.type.replace("_", " "),
-        "effort": found.effort,
-        "impact": found.impact.replace("_", " "),
-        "status": found.status,
-        "rank": found.rank,
-        "worth": reader.words(found.expected_cost_saved, Unit.MONEY) if found.expected_cost_saved else "",
-        "origin": str(why.get("from", "")),
-        "seen": (why.get("held", 0.0), why.get("did_not_hold", 0.0)),
-        "sums": sums,
-        "steps": [(step.title, step.description, step.completed_at is not None) for step in steps],
-        "next": recommendations.FLOW[found.status],
-        "watch": None if watch is None else _watch(reader, watch),
-        "horizon": round(fixes.HORIZON_DAYS),
-    }
-
-
-def _watch(reader: shown.Reader, watch: Verification) -> Json:
-    return {
-        "claimed": reader.words(watch.claimed_at.isoformat(), Unit.DATETIME),
-        "until": reader.words(watch.window_ends_at.isoformat(), Unit.DATETIME),
-        "expected": reader.words(round(watch.expected, 1), Unit.NUMBER),
-        "observed": watch.observed,
-        "prevented": reader.words(round(watch.prevented, 1), Unit.NUMBER),
-        "holds": reader.words(watch.holds_probability, Unit.PROBABILITY),
-        "verdict": watch.verdict.replace("_", " "),
-        "verdict_slug": shown.slug(watch.verdict),
-    }
+    return [fixes_shown.fix(reader, row.Recommendation, row.Verification, plans.get(row.Recommendation.id, [])) for row in rows]

@@ -32,6 +32,8 @@ NAVIGATION = (
     ("/dashboard", "Dashboard", "gauge", Scope.REPORTS_READ),
     ("/patterns", "Patterns", "loop", Scope.PATTERNS_READ),
     ("/issues", "Issues", "alert", Scope.ISSUES_READ),
+    ("/predictions", "Predictions", "forecast", Scope.PREDICTIONS_READ),
+    ("/recommendations", "Recommendations", "wrench", Scope.RECOMMENDATIONS_READ),
     ("/reports", "Reports", "file", Scope.REPORTS_READ),
     ("/deliveries", "Deliveries", "send", Scope.REPORTS_READ),
     ("/settings/ai", "AI", "spark", Scope.WORKSPACE_READ),
