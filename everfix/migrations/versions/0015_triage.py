@@ -1,6 +1,6 @@
 """What people say about groups, and what they write, watch and save: corrections, comments, watches, saved views, clusters.
 
-Revision: 0014
+Revision: 0015
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
