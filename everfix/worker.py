@@ -33,8 +33,7 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import analyses, arrivals, loop, memory, pushes, rating
-from everfix.failures import arrivals, clusters, loop, memory, pushes, rating
+from everfix.failures import analyses, arrivals, clusters, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, monitors, tables, watching

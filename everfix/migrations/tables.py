@@ -7,8 +7,8 @@ from everfix.core import jobs, limits, prompt_logs
 from everfix.core.db import Base
 from everfix.delivery import destinations, messages, outbox, preferences
 from everfix.exports import requests as exports
-from everfix.failures import analyses, changes, figures, learned, patterns, predictions, pushes, recommendations, verifications
 from everfix.failures import (
+    analyses,
     changes,
     clusters,
     corrections,

@@ -43,23 +43,6 @@ SECTIONS = (
     brand,
     explorer,
 )
-from everfix.web import brand, dashboard, deliveries, destinations, explorer, files, issues, patterns, preferences, reports, shell, sign_in
-
-log = structlog.get_logger()
-SECTIONS = (
-    sign_in,
-    dashboard,
-    patterns,
-    issues,
-    predictions,
-    recommendations,
-    reports,
-    deliveries,
-    destinations,
-    preferences,
-    brand,
-    explorer,
-)
 
 
 def mount(app: FastAPI) -> None:
