@@ -63,6 +63,7 @@ TASKS: Mapping[str, jobs.Task] = {
     importing.TABLE: jobs.Task(importing.take_table, concurrency=2),
     monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
     kept.TASK: jobs.Task(kept.sweep),
+    "reports.settle": jobs.Task(execution.settle),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages

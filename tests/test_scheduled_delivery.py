@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select, text, update
 
 from everfix import documents
-from everfix.delivery import messages
+from everfix.delivery import messages, outbox
 from everfix.delivery.outbox import Delivery
-from everfix.documents.model import Document, Figures
+from everfix.documents.model import Document, Figures, Table
 from everfix.identity.members import Member
-from everfix.reports import build, definitions, sending, ticks, variants
+from everfix.reports import build, definitions, sending, ticks, variants, watchdog
 from everfix.reports.runs import Run
 from tests import delivering, make, sinks
 from tests.conftest import Clock
@@ -286,3 +286,47 @@ def test_a_run_without_recipients_is_made_and_says_nothing(anna: make.Workspace,
     assert (made(anna)[0].status, ledger(anna), post.mails) == ("succeeded", [], [])
     with anna.db() as db:
         assert db.execute(select(messages.Message)).all() == []
+
+
+def test_a_report_that_some_did_not_get_is_no_success(anna: make.Workspace, post: sinks.MailSink, time: Clock) -> None:
+    post.refuse = lambda step, address: "550 no such person" if step == "rcpt" and address.startswith("b@") else None
+    schedule_id = fire(anna, time, recipients=["a@shop.example", "b@shop.example"])
+    assert (made(anna)[0].status, get(anna, schedule_id).last_status) == ("partial", "partial")
+    assert "b@shop.example" in made(anna)[0].reason
+    assert "550" in made(anna)[0].reason
+    post.refuse = lambda _step, _text: None
+    with anna.db() as db:
+        outbox.resend(db, next(row.id for row in ledger(anna) if row.status == "failed"), anna.principal)
+    anna.work()
+    assert (made(anna)[0].status, made(anna)[0].reason, get(anna, schedule_id).last_status) == ("succeeded", "", "succeeded")
+
+
+def test_the_watchdog_sees_what_nothing_served(anna: make.Workspace, time: Clock) -> None:
+    schedule(anna, recipients=["a@shop.example"])
+    late = NOON + timedelta(minutes=6)
+    with anna.db() as db:
+        assert watchdog.look(db, NOON + timedelta(minutes=4)) == []
+        (found,) = watchdog.look(db, late)
+    assert (found.kind, found.words) == ("slot", "no scheduler has served the slot of 2026-03-16 12:00 UTC")
+    time.at = late
+    tick(anna, late)
+    with anna.db() as db:
+        assert watchdog.look(db, late) == []
+        (found,) = watchdog.look(db, late + timedelta(minutes=6))
+        (slot,) = watchdog.reconcile(db, NOON, NOON + timedelta(hours=1))
+    assert (found.kind, slot.expected, slot.waiting, slot.balanced) == ("run", 1, 1, False)
+    anna.work()
+    with anna.db() as db:
+        assert watchdog.look(db, late + timedelta(minutes=6)) == []
+        (slot,) = watchdog.reconcile(db, NOON, NOON + timedelta(hours=1))
+    assert (slot.run, slot.sent, slot.balanced) == ("succeeded", 1, True)
+
+
+def test_expected_against_delivered_is_a_section(anna: make.Workspace, time: Clock) -> None:
+    fire(anna, time, recipients=["a@shop.example", "b@shop.example"], name="Noon mail")
+    time.advance(minutes=5)
+    with anna.db() as db:
+        made_ = build.document(db, "Ledger", "blank", ["expected_and_delivered"], "1d", {}, time.at, "http://x")
+    table = made_.sections[0].blocks[0]
+    assert isinstance(table, Table)
+    assert table.rows == (("Noon mail", 1, 2, 2, 0, 0, 0),)

@@ -177,7 +177,15 @@ def _sent(db: Session, delivery_id: UUID, receipt: Json) -> str:
     outbox.note(row, "sent", "")
     row.status, row.reason, row.receipt, row.finished_at, row.next_try_at = Status.SENT, "", receipt, clock.now(), None
     digests.follow(db, row.id, row.status, "")
+    if len(row.tries) > 1:
+        _tell_run(db, row)
     return row.status
+
+
+def _tell_run(db: Session, row: Delivery) -> None:
+    """Have the run say what became of its deliveries: a report that some did not get is not a success."""
+    if row.run_id is not None:
+        jobs.enqueue(db, "reports.settle", {"run": str(row.run_id)}, by="delivery")
 
 
 def _not_taken(db: Session, delivery_id: UUID, problem: Outbound, tries: int) -> str:
@@ -218,5 +226,6 @@ def _failed(db: Session, row: Delivery, reason: str) -> str:
     details = {"channel": row.channel, "recipient": row.label, "reason": reason[:500]}
     digests.follow(db, row.id, row.status, row.reason)
     notices.queue(db, row)
+    _tell_run(db, row)
     audit.record(db, system(workspaces.here(db).id), audit.Action.DELIVERY_FAILED, "delivery", row.id, details)
     return row.status

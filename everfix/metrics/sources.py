@@ -15,6 +15,7 @@ from everfix.errors import Invalid
 
 # The files that hold entries, `<name>_sources.py`, in the order in which they are listed.
 FILES = (
+    "delivery",
     "issue",
     "pattern",
     "one_pattern",

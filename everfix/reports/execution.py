@@ -22,6 +22,7 @@ from everfix.reports import build, conditions, definitions, making, runs, sendin
 from everfix.reports.runs import FINAL, Run, Status, Trigger
 from everfix.reports.schedules import Schedule
 
+NAMED = 5  # failed deliveries that a run's reason names
 LOOK_AGAIN = timedelta(minutes=1)
 WAITS_FOR_ADMIN = timedelta(days=7)
 LEFT = "the one whose rights this report runs under has left; an admin may adopt the report"
@@ -79,6 +80,23 @@ def failed(job: jobs.Running, cause: str) -> None:
         run = runs.find(db, UUID(job.payload["run"]))
         if run is not None and run.status not in FINAL:
             finish(db, run, Status.FAILED, f"the report could not be made: {cause}")
+
+
+def settle(job: jobs.Running) -> Json:
+    """Job `reports.settle`: let a run and its schedule say what became of the deliveries, once some of them failed or came through late."""
+    with job.database.transaction(job.workspace) as db:
+        run = runs.find(db, UUID(job.payload["run"]))
+        if run is not None and run.parent_id is not None:
+            run = runs.find(db, run.parent_id)
+        if run is None or run.status not in (Status.SUCCEEDED, Status.PARTIAL, Status.FAILED) or run.document is None:
+            return {}
+        rows = [row for one in (run, *variants.children(db, run.id)) for row in sending.rows(db, one)]
+        missing = [row for row in rows if row.status == outbox.Status.FAILED]
+        made = _outcome(Document.model_validate(run.document))
+        run.status = made if not missing else Status.FAILED if len(missing) == len(rows) else Status.PARTIAL
+        run.reason = "; ".join(outbox.needs_words(row) for row in missing[:NAMED]) if missing else ""
+        _on_schedule(db, run, run.status)
+        return {"status": run.status}
 
 
 def cancelled(db: Session, job_id: UUID) -> None:

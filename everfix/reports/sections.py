@@ -266,5 +266,6 @@ SECTIONS: dict[str, Section] = {
     "recommendation_kpis": Section("Fixes at a glance", _fix_kpis),
     "recommendation_status": Section("Where they stand", _tables("recommendation_status")),
     "recommendation_list": Section("Recommendations", _tables("recommendation_list", limit=200)),
+    "expected_and_delivered": Section("Expected and delivered", _tables("expected_and_delivered", "failed_deliveries", limit=100)),
     differences.SECTION: Section(differences.TITLE, lambda _: differences.blocks(None)),
 }

@@ -22,6 +22,10 @@ from everfix.web import (
     preferences,
     recommendations,
     reports,
+    preferences,
+    reports,
+    saved_reports,
+    schedules,
     shell,
     sign_in,
 )
@@ -43,6 +47,7 @@ SECTIONS = (
     brand,
     explorer,
 )
+SECTIONS = (sign_in, dashboard, patterns, issues, saved_reports, schedules, reports, deliveries, destinations, preferences, explorer)
 
 
 def mount(app: FastAPI) -> None:

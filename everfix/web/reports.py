@@ -19,6 +19,7 @@ from everfix.documents.model import Unit
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Scope
 from everfix.reports import execution, runs, templates, windows
+from everfix.reports.sections import SECTIONS
 from everfix.web import session, shell, shown
 from everfix.web.session import Visit
 
@@ -50,7 +51,8 @@ def listed(visit: session.sees(Scope.REPORTS_READ), before: Annotated[str, Query
         runs=_shown(visit, found[:PAGE]),
         older=older,
         first=start is None,
-        templates=[item for item in templates.TEMPLATES.values() if item.sections],
+        templates=list(templates.TEMPLATES.values()),
+        sections=[(key, section.title) for key, section in SECTIONS.items()],
         windows=tuple(windows.USUAL),
         formats=formats(),
     )
@@ -63,17 +65,38 @@ def create(
     window: Field = "30d",
     format: Annotated[list[str] | None, Form(max_length=10)] = None,
     until: Field = "",
+    section: Annotated[list[str] | None, Form(max_length=64)] = None,
+    name: Annotated[str, Form(max_length=200)] = "",
+    first: Annotated[str, Form(max_length=10)] = "",
+    last: Annotated[str, Form(max_length=10)] = "",
 ) -> Response:
     """Queue a report; answers with its progress, or leads to the list."""
     if not format:
         raise Invalid("choose at least one format", details={"format": "at least one"})
     wanted = list(documents.RENDERERS) if format == ["all"] else format
     _, job_id = runs.request(
-        visit.db, visit.who, template=template, window=window, formats=wanted, as_of=end_of(until, visit.here.timezone) if until else None
+        visit.db,
+        visit.who,
+        template=template,
+        window=framed(window, first, last),
+        formats=wanted,
+        name=name or None,
+        sections=section if template == "blank" else None,
+        as_of=end_of(until, visit.here.timezone) if until else None,
     )
     if not shell.is_partial(visit.request):
         return shell.go("/reports")
     return _progress(visit, job_id, "toast")
+
+
+def framed(window: str, first: str, last: str) -> str:
+    """Return the window of a form: `range` with its two days, or a length; raises Invalid."""
+    if window != "range":
+        return windows.read(window)
+    try:
+        return windows.between(date.fromisoformat(first), date.fromisoformat(last))
+    except ValueError:
+        raise Invalid("choose the first and the last day of the range", details={"window": windows.ALLOWED}) from None
 
 
 def end_of(day: str, timezone: str) -> datetime:
@@ -181,11 +204,12 @@ def _one(reader: shown.Reader, job: Job, run: runs.Run, files: list[runs.File]) 
         made=reader.moment(run.created_at),
         took=f"{took:.1f} s" if took is not None and took < 60 else reader.words(took, Unit.SECONDS) if took is not None else "",
         formats=[FORMAT_NAMES.get(key, key) for key in run.formats],
-        files=[_file(file) for file in sorted(files, key=lambda file: order.get(file.format, len(order)))] if done else [],
+        files=[file_row(file) for file in sorted(files, key=lambda file: order.get(file.format, len(order)))] if done else [],
     )
 
 
-def _file(file: runs.File) -> Json:
+def file_row(file: runs.File) -> Json:
+    """Return a file as a link shows it."""
     size = f"{file.size / 1e6:.1f} MB" if file.size >= 1e6 else f"{max(1, round(file.size / 1e3))} kB"
     return {
         "name": FORMAT_NAMES.get(file.format, file.format),
