@@ -22,8 +22,6 @@ from everfix.web import (
     preferences,
     recommendations,
     reports,
-    preferences,
-    reports,
     saved_reports,
     schedules,
     shell,
@@ -39,6 +37,8 @@ SECTIONS = (
     analysis,
     predictions,
     recommendations,
+    saved_reports,
+    schedules,
     reports,
     deliveries,
     destinations,
@@ -47,7 +47,6 @@ SECTIONS = (
     brand,
     explorer,
 )
-SECTIONS = (sign_in, dashboard, patterns, issues, saved_reports, schedules, reports, deliveries, destinations, preferences, explorer)
 
 
 def mount(app: FastAPI) -> None:
