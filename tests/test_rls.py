@@ -24,8 +24,9 @@ from everfix.failures import pushes, recommendations
 from everfix.failures.clusters import Cluster
 from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
+from everfix.metrics import dashboards
 from everfix.migrations import tables
-from everfix.reports import schedules
+from everfix.reports import schedules, stories
 from tests import asking, delivering, make, make_ml
 
 WITHOUT = {"alembic_version", "pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}  # no workspace's data
@@ -155,6 +156,8 @@ def _fill(workspace: make.Workspace) -> None:
         recommendations.move(db, found, "implemented", by=workspace.principal)
         schedules.create(db, workspace.principal, report_type="issue_digest", name="Daily", cron="0 9 * * *")
     workspace.api.ok("GET", "/api/v1/attribution")
+    with workspace.db() as db:
+        stories.of(db, workspace.principal, dashboards.get("executive"), 7, "", make.NOW, make.NOW)
     make_ml.everything(workspace)
     delivering.everything(workspace)
     asking.everything(workspace)

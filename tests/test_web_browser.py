@@ -209,7 +209,7 @@ def test_what_a_page_names_leads_there(look: Any) -> None:
     expect(page.get_by_role("heading", name="Why it is where it is")).to_be_visible()
     page.locator(".pattern-link a").click()
     expect(page.get_by_role("heading", name="Will it come back?")).to_be_visible()
-    for name in ("Patterns", "Issues", "Reports", "Dashboard"):
+    for name in ("Patterns", "Issues", "Reports", "Overview"):
         page.get_by_role("navigation", name="Main").get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
 
@@ -287,7 +287,7 @@ def test_narrow_screens_never_scroll_sideways(look: Any, width: int) -> None:
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     page.locator(".side-menu summary").click()
-    page.locator(".side-drop").get_by_role("link", name="Dashboard").click()
+    page.locator(".side-drop").get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Executive dashboard")
 
 

@@ -107,4 +107,28 @@ SOURCES = (
         (DAYS, _BASELINE, Param("limit", 50, 1, 1000), SEGMENT),
         empty="Nothing differs from the days before by more than chance explains.",
     ),
+    Source(
+        "anomaly_patterns",
+        "Patterns behind an anomaly",
+        "The patterns whose failures changed most against the days before, in one service, team, domain or source (channelId).",
+        (
+            column("pattern", "Pattern", wide=True),
+            column("before", "Before", Unit.NUMBER),
+            column("now", "Now", Unit.COUNT),
+            column("difference", "Difference", Unit.NUMBER, better="down"),
+        ),
+        f"""
+        WITH {_SEEN.partition(", seen AS")[0]}, counted AS (
+            SELECT p.id, p.name, count(*) FILTER (WHERE i.occurred_at >= :start) AS now, count(*) FILTER (WHERE i.occurred_at < :start) * r AS before
+            FROM issues i JOIN patterns p ON p.id = i.pattern_id, length
+            WHERE i.occurred_at >= :previous_start AND i.occurred_at < :end AND {issue_inside("i")}
+                AND (cast(:channelId AS text) IS NULL OR i.source = :channelId) GROUP BY p.id, p.name, r
+        )
+        SELECT name, round(before::numeric, 1), now, round((now - before)::numeric, 1), id FROM counted
+        ORDER BY abs(now - before) DESC, id LIMIT :limit
+        """,
+        (DAYS, _BASELINE, Param("limit", 5, 1, 100), SEGMENT, Param("channelId", None, 0, 200, kind="text")),
+        page="/patterns/{}",
+        empty="No pattern changed.",
+    ),
 )

@@ -55,7 +55,7 @@ DASHBOARDS = {
             "What broke, what came back, what was proven fixed and what is due next.",
             (
                 Part("summary_with_comparison", "At a glance"),
-                Part("offer_performance", "What was due, by pattern", {"limit": 10}, span=6),
+                Part("offer_performance", "What was due, by pattern", {"limit": 10}),
                 Part("anomaly_candidates", "Anomalies", {"limit": 20}, span=6),
                 Part("offer_performance_grouped", "What was due, by service", {"groupBy": "segment", "limit": 10}, span=6),
                 Part("segment_patterns", "Where which pattern fails", span=12, saved=False),

@@ -27,7 +27,7 @@ from everfix.identity import ai, members, organisations, tokens, users, workspac
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
 from everfix.ml import tables as ml_tables
-from everfix.reports import definitions, runs, schedules
+from everfix.reports import definitions, runs, schedules, stories
 
 MODULES = (
     ai,
@@ -66,6 +66,7 @@ MODULES = (
     recommendations,
     runs,
     schedules,
+    stories,
     synthgen,
     tokens,
     users,

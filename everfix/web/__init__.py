@@ -12,6 +12,8 @@ from everfix.web import (
     analysis,
     brand,
     dashboard,
+    dashboard,
+    dashboards,
     deliveries,
     destinations,
     explorer,
@@ -21,6 +23,7 @@ from everfix.web import (
     predictions,
     preferences,
     recommendations,
+    preferences,
     reports,
     saved_reports,
     schedules,
@@ -47,6 +50,7 @@ SECTIONS = (
     brand,
     explorer,
 )
+SECTIONS = (sign_in, dashboard, dashboards, patterns, issues, reports, deliveries, destinations, preferences, explorer)
 
 
 def mount(app: FastAPI) -> None:

@@ -29,7 +29,8 @@ POLICY = (
 )
 # address, name, icon, the scope that opens it
 NAVIGATION = (
-    ("/dashboard", "Dashboard", "gauge", Scope.REPORTS_READ),
+    ("/dashboard", "Overview", "gauge", Scope.REPORTS_READ),
+    ("/dashboards", "Dashboards", "chart", Scope.REPORTS_READ),
     ("/patterns", "Patterns", "loop", Scope.PATTERNS_READ),
     ("/issues", "Issues", "alert", Scope.ISSUES_READ),
     ("/predictions", "Predictions", "forecast", Scope.PREDICTIONS_READ),

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import Field
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from everfix.api import fields
@@ -18,7 +17,6 @@ from everfix.core import fields as types
 from everfix.core import ids
 from everfix.delivery import targets
 from everfix.deps import Db
-from everfix.identity.principals import Principal
 from everfix.reports import schedules
 from everfix.reports.schedules import Schedule
 
@@ -79,17 +77,12 @@ def shown(found: Schedule) -> Out:
     return Out(**own, **same)
 
 
-def _verbs(body: OfTemplate | Changed) -> dict[str, Any]:
+def verbs(body: OfTemplate | Changed) -> dict[str, Any]:
+    """Return the fields of a schedule that a body names."""
     given = body.model_dump(exclude_unset=True, exclude={"template_id"})
     if "cron_expression" in given:
         given["cron"] = given.pop("cron_expression")
     return {name: value for name, value in given.items() if value is not None}
-
-
-def create_for(db: Session, who: Principal, template_id: UUID, body: OfTemplate, *, name: str) -> Schedule:
-    """Save a schedule of a report; raises NotFound for the report or a destination, Invalid for a cron expression or a zone."""
-    targets.check_destinations(db, body.destinations)
-    return schedules.create(db, who, definition_id=template_id, **{"name": name, **_verbs(body)})
 
 
 @router.get("")
@@ -101,7 +94,8 @@ def listed(db: Db, who: Viewer) -> dict[str, Sequence[Out]]:
 @router.post("", status_code=201)
 def create(db: Db, who: Editor, body: Created) -> Out:
     """Plan a saved report; `nextRunAt` says when it is made first."""
-    return shown(create_for(db, who, body.template_id, body, name=body.name))
+    targets.check_destinations(db, body.destinations)
+    return shown(schedules.create(db, who, definition_id=body.template_id, **verbs(body)))
 
 
 @router.get("/{schedule_id}")
@@ -115,7 +109,7 @@ def change(db: Db, who: Editor, schedule_id: ScheduleId, body: Changed) -> Out:
     """Change what is sent; a new expression or zone gives a new `nextRunAt`."""
     if body.destinations is not None:
         targets.check_destinations(db, body.destinations)
-    return shown(schedules.change(db, schedule_id, who, **_verbs(body)))
+    return shown(schedules.change(db, schedule_id, who, **verbs(body)))
 
 
 @router.delete("/{schedule_id}", status_code=204)

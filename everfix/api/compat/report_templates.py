@@ -22,7 +22,7 @@ from everfix.core.jobs import FINAL
 from everfix.deps import Db
 from everfix.documents.model import Document
 from everfix.identity.principals import Principal
-from everfix.reports import definitions, orders, previews, runs, schedules, sending
+from everfix.reports import definitions, orders, previews, runs, saving, schedules, sending
 from everfix.reports.runs import Run
 
 router = APIRouter(prefix="/reports", tags=["report templates"])
@@ -138,10 +138,8 @@ def remove(db: Db, who: Editor, template_id: TemplateId) -> Response:
 @router.post("/save-dashboard", status_code=201)
 def save_dashboard(db: Db, who: Editor, body: Saved) -> SavedOut:
     """Save what a dashboard shows as a report, and the schedule with it: both, or neither."""
-    made = definitions.create(db, who, origin="dashboard", **report_bodies.values(db, body))
-    planned = None
-    if body.schedule is not None:
-        planned = report_schedules.create_for(db, who, made.id, body.schedule, name=body.name)
+    schedule = report_schedules.verbs(body.schedule) if body.schedule is not None else None
+    made, planned = saving.dashboard(db, who, schedule, **report_bodies.values(db, body))
     return SavedOut(template=report_bodies.shown(made), schedule=report_schedules.shown(planned) if planned else None)
 
 

@@ -35,7 +35,7 @@ function closeMenus(except) {
 
 document.addEventListener("click", (event) => {
   closeMenus(event.target.closest("details[data-menu]"));
-  const chosen = event.target.closest("details[data-menu] button, details[data-menu] a");
+  const chosen = event.target.closest("details[data-menu=''] button, details[data-menu=''] a");
   if (chosen) setTimeout(() => closeMenus(null));
   const copier = event.target.closest("[data-copy]");
   if (copier) copy(copier);
@@ -68,7 +68,24 @@ document.addEventListener("htmx:after:swap", () => {
 
 document.addEventListener("click", (event) => {
   const closer = event.target.closest("[data-dismiss]");
-  if (closer) closer.closest(closer.dataset.dismiss)?.remove();
+  if (!closer) return;
+  const form = closer.closest("form");
+  closer.closest(closer.dataset.dismiss)?.remove();
+  form?.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
+// ---- figures that keep up with what happens, unless nobody looks or somebody reads what is behind one
+setInterval(() => {
+  if (document.hidden || document.querySelector("#figures details[open]")) return;
+  for (const part of document.querySelectorAll("[data-refresh]")) part.dispatchEvent(new Event("everfix:refresh"));
+}, 30_000);
+
+document.addEventListener("change", (event) => event.target.closest("form[data-submit-on-change]")?.requestSubmit());
+for (const button of document.querySelectorAll("[data-no-script]")) button.hidden = true;
+
+// ---- a report was saved from a menu: the menu has done its work
+document.addEventListener("htmx:after:swap", () => {
+  if (document.querySelector("#notices [data-saved]")) closeMenus(null);
 });
 
 // ---- a page kept by the browser's back button may show what has changed since, or a session that has ended

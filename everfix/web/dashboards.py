@@ -1,0 +1,403 @@
+"""Dashboards: six pages, each the parts of one entry of `metrics.dashboards`; with export, saving as a report, and what is behind an anomaly."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Form, Query, Request
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from everfix import documents
+from everfix.core import clock, ids
+from everfix.core.fields import storable
+from everfix.delivery import destinations
+from everfix.documents.model import Chart, Figure, Table, Unit
+from everfix.errors import Invalid, NotFound
+from everfix.identity.principals import Scope
+from everfix.ingest.events import Issue
+from everfix.metrics import blocks, dashboards, periods, query, segments
+from everfix.metrics.attribution_sources import MODELS
+from everfix.metrics.dashboards import Dashboard, Part
+from everfix.metrics.periods import Period
+from everfix.reports import previews, runs, saving, stories
+from everfix.reports.runs import Run
+from everfix.web import reports, session, shell, shown
+from everfix.web.dashboard import QUIET
+
+router = APIRouter(include_in_schema=False)
+Json = dict[str, Any]
+Word = Annotated[str, Query(max_length=210)]
+Field = Annotated[str, Form(max_length=210)]
+FORMATS = ("pdf", "csv", "markdown", "html")
+PRESETS = {"daily": ("Daily, 8:00", "0 8 * * *"), "weekly": ("Mondays, 8:00", "0 8 * * 1"), "monthly": ("On the 1st, 8:00", "0 8 1 * *")}
+HEIGHT = 240
+TOO_MANY = 0.8  # not linked at the fourth stage of the pipeline: a sign that something is set up wrongly
+# Columns of tables that stand in half the page's width.
+KEEP = {"offer_performance_grouped": ("group", "impressions", "conversions", "conversion_rate")}
+NARROW = 12  # columns of the heatmap
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at: a dashboard, for which days, narrowed to what."""
+
+    dashboard: Dashboard
+    label: str
+    days: int
+    segment: str
+    by: str
+    model: str
+
+    @property
+    def query(self) -> str:
+        """The view as the end of an address."""
+        more = {
+            "segment": self.segment,
+            "by": self.by if self.by != "service" else "",
+            "model": self.model if self.model != MODELS[0] else "",
+        }
+        return urlencode({"period": self.label, **{key: value for key, value in more.items() if value}})
+
+    def params(self, part: Part) -> Json:
+        """Return what a part's source is asked."""
+        known = {param.key for param in query.find(part.source).params}
+        if part.source == "decision_traces_summary":
+            return {"windowHours": pipeline_hours(self.days), **({"segmentId": self.segment} if self.segment else {})}
+        chosen = {
+            "by": self.by if part.source == "segment_patterns" else None,
+            "model": self.model if self.dashboard.key == "attribution" else None,
+        }
+        return part.given(self.days, self.segment or None) | {key: value for key, value in chosen.items() if value and key in known}
+
+
+def _view(key: str, period: str, segment: str, by: str = "service", model: str = MODELS[0]) -> View:
+    try:
+        dashboard = dashboards.get(key)
+    except Invalid:
+        raise NotFound(f"there is no dashboard {key[:40]!r}") from None
+    if by not in ("service", "team", "domain") or model not in MODELS:
+        raise Invalid("there is no such view", details={"by": "service, team or domain", "model": f"one of {', '.join(MODELS)}"})
+    kept = storable(segment) if dashboard.segments else ""
+    return View(dashboard, period.lower(), dashboards.days(period), kept, by, model)
+
+
+@router.get("/dashboards")
+def first(_: session.sees(Scope.REPORTS_READ)) -> Response:  # type: ignore[valid-type]
+    """Lead to the first dashboard."""
+    return shell.go("/dashboards/executive")
+
+
+@router.get("/dashboards/{key}")
+def page(
+    visit: session.sees(Scope.REPORTS_READ),  # type: ignore[valid-type]
+    key: str,
+    period: Word = dashboards.DEFAULT_PERIOD,
+    segment: Word = "",
+    by: Word = "service",
+    model: Word = MODELS[0],
+) -> Response:
+    """One dashboard, of a period that ends now."""
+    view = _view(key, period, segment, by, model)
+    newest = visit.db.execute(select(func.max(Issue.occurred_at))).scalar_one()
+    if newest is None:
+        return shell.page(visit, "dashboard/empty.html", url=str(visit.request.app.state.installation.url))
+    now = clock.now()
+    moved = now - newest > QUIET
+    as_of = newest + timedelta(seconds=1) if moved else now
+    reader = shown.Reader.of(visit.here)
+    stretch = periods.last(view.days, as_of, visit.here.timezone)
+    words, written = (None, now)
+    if view.dashboard.key == "executive":
+        words, written = stories.of(visit.db, visit.who, view.dashboard, view.days, view.segment, as_of, now)
+    return shell.page(
+        visit,
+        "dashboards/page.html",
+        view=view,
+        all=list(dashboards.DASHBOARDS.values()),
+        periods=list(dashboards.PERIODS),
+        segments=segments.listed(visit.db) if view.dashboard.segments else {},
+        models=MODELS,
+        story=words,
+        written=reader.moment(written),
+        moved=reader.moment(newest) if moved else "",
+        stretch=_stretch(reader, stretch),
+        cards=_cards(visit.db, reader, view, stretch),
+        parts=_parts(visit.db, reader, view, stretch),
+        formats=[(key_, reports.FORMAT_NAMES[key_]) for key_ in FORMATS],
+        presets=PRESETS,
+        destinations=destinations.listed(visit.db, enabled=True),
+    )
+
+
+def _stretch(reader: shown.Reader, period: Period) -> str:
+    days = period.shown()
+    first_, last = (reader.words(day.isoformat(), Unit.DATE) for day in (days.start, days.end))
+    return first_ if first_ == last else f"{first_} to {last}"
+
+
+# ---- cards
+
+
+def _cards(db: Session, reader: shown.Reader, view: View, period: Period) -> list[Json]:
+    if view.dashboard.key == "executive":
+        return [shown.card(reader, figure) for figure in executive(db, period, view.days, view.segment or None)]
+    made = []
+    for part in view.dashboard.parts:
+        if query.find(part.source).figures:
+            table = query.table(db, part.source, period, view.params(part))
+            made += [shown.card(reader, figure) for figure in blocks.figures(query.find(part.source), table).figures]
+    return made
+
+
+def executive(db: Session, period: Period, days: int, segment: str | None) -> tuple[Figure, ...]:
+    """Return the six figures of the executive dashboard, from the sources that `dashboard-data` gives to programs."""
+    given = {"days": days, "segmentId": segment}
+    (summary,) = query.records(db, "summary_with_comparison", period, given)
+    now, both = (query.records(db, "prevention_figures", period, {**given, "days": length})[0] for length in (days, 2 * days))
+    (prevented, due), (all_prevented, all_due) = ((row["prevented"], row["due"]) for row in (now, both))
+    auc = next(iter(query.records(db, "model_auc_summary_with_prev", period, given)), {})
+    anomalies = len(query.records(db, "anomaly_candidates", period, given))
+    earlier = dataclasses.replace(period, end=period.previous_end)
+    before = len(query.records(db, "anomaly_candidates", earlier, given))
+    rate = {
+        "value": prevented / due if due else None,
+        "previous": (all_prevented - prevented) / (all_due - due) if all_due - due > 0.05 else None,
+    }
+    issues, money = (
+        tuple(float(row[key]) for row in query.records(db, source, period, given))
+        for source, key in (("decision_trend", "decisions"), ("revenue_trend", "revenue"))
+    )
+    return (
+        Figure(
+            key="open_loops", title="Open loops", value=summary["active_offers"], previous=summary["active_offers_before"], better="down"
+        ),
+        Figure(key="issues", title="Issues", value=summary["decisions"], previous=summary["decisions_before"], better="down", spark=issues),
+        Figure(
+            key="prevention_rate", title="Prevention rate", unit=Unit.PERCENT, better="up", note="prevented of all that was due", **rate
+        ),
+        Figure(
+            key="exposure_avoided",
+            title="Exposure avoided",
+            value=summary["revenue"],
+            previous=summary["revenue_before"],
+            unit=Unit.MONEY,
+            better="up",
+            spark=money,
+        ),
+        Figure(
+            key="prediction_auc",
+            title="Prediction AUC",
+            value=auc.get("auc"),
+            previous=auc.get("previous_auc"),
+            unit=Unit.NUMBER,
+            better="up",
+        ),
+        Figure(key="anomalies", title="Anomalies", value=anomalies, previous=before, better="down"),
+    )
+
+
+# ---- parts
+
+
+def _parts(db: Session, reader: shown.Reader, view: View, period: Period) -> list[Json]:
+    made = []
+    for place, part in enumerate(view.dashboard.parts):
+        source = query.find(part.source)
+        if source.figures:
+            continue
+        table = query.table(db, part.source, period, view.params(part), title=part.title)
+        one: Json = {
+            "id": f"part-{place}",
+            "title": part.title or source.title,
+            "about": source.about,
+            "span": part.span,
+            "kind": "table",
+            "warning": "",
+        }
+        if part.source == "anomaly_candidates":
+            one |= {"kind": "anomalies", "rows": _anomalies(reader, view, table), "empty": source.empty}
+        elif part.source == "segment_patterns":
+            one |= {"kind": "heatmap", "grid": heatmap(table), "empty": source.empty}
+        elif part.source == "latency_runs":
+            one |= {"kind": "runs", "bars": _bars(reader, table), "empty": source.empty}
+        else:
+            drawn = next((block for block in blocks.of(table) if isinstance(block, Chart)), None)
+            one["chart"] = shown.chart(reader, drawn, height=HEIGHT) if drawn else None
+            one["table"] = shown.table(reader, table, keep=KEEP.get(part.source, ()))
+            if part.source == "decision_traces_summary":
+                one |= _pipeline(view, table)
+        made.append(one)
+    return made
+
+
+def _anomalies(reader: shown.Reader, view: View, table: Table) -> list[Json]:
+    found = []
+    for row in shown.rows(reader, table):
+        asked = {"metric": row["metric"]["text"], "dimension": row["dimension"]["text"], "period": view.label, "segment": view.segment}
+        words = {name: row[name]["text"] for name in ("metric", "dimension", "current", "baseline", "z_score", "severity")}
+        delta = row["delta"]["raw"]
+        found.append(
+            {
+                **words,
+                "delta": "" if delta is None else f"{'+' if delta > 0 else '−'}{abs(delta):.0%}".replace("%", " %"),
+                "ask": urlencode(asked),
+            }
+        )
+    return found
+
+
+def _bars(reader: shown.Reader, table: Table) -> list[Json]:
+    """Return a bar for each run, oldest first: its height against the 95th percentile in twentieths, its id and exact latency."""
+    made = []
+    for row in reversed(table.rows):
+        run, kind, status, _, seconds, of_p95 = row
+        height = min(20, max(1, round(20 * float(of_p95 or 0) / 1.25)))
+        title = f"{kind} {run}: {float(seconds or 0):.2f} s, {reader.words(status, Unit.TEXT)}"
+        made.append({"height": height, "status": status, "title": title})
+    return made
+
+
+def _pipeline(view: View, table: Table) -> Json:
+    """Return the pipeline's heading with the window really used, and whether too many were dropped by its fourth stage."""
+    hours = pipeline_hours(view.days)
+    dropped = table.rows[3][3]
+    told = f"last {hours} h" if hours <= 24 else f"last {hours // 24} d"
+    too_many = isinstance(dropped, float) and dropped > TOO_MANY
+    return {"title": f"Loop pipeline, {told}", "warning": f"{dropped:.0%} were not linked to a pattern" if too_many else ""}
+
+
+def pipeline_hours(days: int) -> int:
+    """Return the pipeline's window for a period: a week at most."""
+    return min(24 * days, 168)
+
+
+def heatmap(table: Table) -> Json:
+    """Return segments against patterns: a column for each segment, a row for each pattern, and how strong each cell's colour is (0–5)."""
+    columns = list(dict.fromkeys(str(row[0]) for row in table.rows))[:NARROW]
+    most = max((int(row[2] or 0) for row in table.rows), default=0)
+    lines: dict[str, Json] = {}
+    for row, link in zip(table.rows, table.links, strict=True):
+        if str(row[0]) in columns:
+            line = lines.setdefault(str(link), {"pattern": row[1], "href": link, "cells": []})
+            count = int(row[2] or 0)
+            line["cells"].append({"segment": row[0], "count": count, "level": -(-5 * count // most) if most else 0})
+    return {"columns": columns, "rows": list(lines.values())}
+
+
+@router.get("/dashboards/executive/explain")
+def explain(
+    visit: session.sees(Scope.REPORTS_READ),  # type: ignore[valid-type]
+    metric: Word,
+    dimension: Word,
+    period: Word = dashboards.DEFAULT_PERIOD,
+    segment: Word = "",
+) -> Response:
+    """What is behind one anomaly: its figures, and the patterns whose failures changed most there."""
+    days, now = dashboards.days(period), clock.now()
+    reader, stretch = shown.Reader.of(visit.here), periods.last(days, now, visit.here.timezone)
+    given = {"days": days, "segmentId": storable(segment) or None}
+    rows = [
+        row
+        for row in query.records(visit.db, "anomaly_candidates", stretch, given)
+        if (row["metric"], row["dimension"]) == (metric, dimension)
+    ]
+    kind, _, name = dimension.partition(" ")
+    where = {"channelId": name} if kind == "source" else {"segmentId": f"{kind}:{name}"} if name else given
+    behind = query.table(
+        visit.db, "anomaly_patterns", stretch, {**given, **{key: storable(str(value)) for key, value in where.items() if value}}
+    )
+    return shell.page(
+        visit,
+        "dashboards/explain.html",
+        anomaly=rows[0] if rows else None,
+        reader=reader,
+        table=shown.table(reader, behind),
+        metric=metric,
+        dimension=dimension,
+    )
+
+
+# ---- export, and saving as a report
+
+
+@router.post("/dashboards/{key}/export")
+def export(
+    visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
+    request: Request,
+    key: str,
+    format: Field,
+    period: Field = dashboards.DEFAULT_PERIOD,
+    segment: Field = "",
+    model: Field = MODELS[0],
+) -> Response:
+    """What is on screen as a file; nothing of it is stored here."""
+    view = _view(key, period, segment, model=model)
+    if format not in FORMATS:
+        raise Invalid(f"format: {format[:20]!r} is not allowed", details={"format": f"one of {', '.join(FORMATS)}"})
+    sections, name = _sections(view), f"{view.dashboard.name} dashboard"
+
+    def order(_: Session) -> Run:
+        return runs.new(visit.who, template="blank", sections=sections, window=f"{view.days}d", formats=[format], name=name, inputs={})
+
+    installation = request.app.state.installation
+    document = previews.document(installation, visit.who.workspace, order)
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(documents.filename(document, format))}",
+        "Cache-Control": "private, no-store",
+    }
+    return Response(documents.render(document, format), media_type=documents.renderer(format).media_type, headers=headers)
+
+
+def _sections(view: View) -> list[Json]:
+    more = {"model": view.model} if view.dashboard.key == "attribution" else None
+    return dashboards.saved(view.dashboard, view.days, view.segment or None, more)
+
+
+@router.post("/dashboards/{key}/save")
+def save(
+    visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
+    key: str,
+    name: Field,
+    period: Field = dashboards.DEFAULT_PERIOD,
+    segment: Field = "",
+    model: Field = MODELS[0],
+    format: Annotated[list[str] | None, Form(max_length=10)] = None,
+    narrative: Field = "",
+    when: Field = "weekly",
+    cron: Field = "",
+    timezone: Field = "",
+    to: Annotated[list[str] | None, Form(max_length=100)] = None,
+) -> Response:
+    """Save what is on screen as a report with its schedule, and say where it is."""
+    view = _view(key, period, segment, model=model)
+    wrong = [item for item in format or () if item not in FORMATS]
+    if wrong or not format:
+        raise Invalid("choose at least one format", details={"formats": f"one or more of {', '.join(FORMATS)}"})
+    chosen = [found for text in to or () if (found := shell.shown_id(ids.Prefix.DESTINATION, text))]
+    schedule: Json | None = None
+    if when != "never":
+        expression = PRESETS[when][1] if when in PRESETS else cron
+        schedule = {"cron": expression, "timezone": timezone or visit.here.timezone, "destinations": chosen}
+    made, planned = saving.dashboard(
+        visit.db,
+        visit.who,
+        schedule,
+        name=name,
+        sections=_sections(view),
+        window=f"{view.days}d",
+        formats=format,
+        narrative={"enabled": bool(narrative)},
+        destinations=chosen,
+    )
+    address = f"/settings/reports/{ids.show(ids.Prefix.REPORT, made.id)}"
+    if not shell.is_partial(visit.request):
+        return shell.go(address)
+    reader = shown.Reader("USD", planned.timezone if planned else visit.here.timezone, visit.here.brand_colour)
+    return shell.page(
+        visit, "dashboards/saved.html", report=made, address=address, next=reader.moment(planned.next_run_at) if planned else ""
+    )
