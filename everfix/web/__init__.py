@@ -12,7 +12,6 @@ from everfix.web import (
     analysis,
     brand,
     dashboard,
-    dashboard,
     dashboards,
     deliveries,
     destinations,
@@ -23,7 +22,6 @@ from everfix.web import (
     predictions,
     preferences,
     recommendations,
-    preferences,
     reports,
     saved_reports,
     schedules,
@@ -35,6 +33,7 @@ log = structlog.get_logger()
 SECTIONS = (
     sign_in,
     dashboard,
+    dashboards,
     patterns,
     issues,
     analysis,
@@ -50,7 +49,6 @@ SECTIONS = (
     brand,
     explorer,
 )
-SECTIONS = (sign_in, dashboard, dashboards, patterns, issues, reports, deliveries, destinations, preferences, explorer)
 
 
 def mount(app: FastAPI) -> None:
