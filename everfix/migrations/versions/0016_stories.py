@@ -1,6 +1,6 @@
 """The words over a dashboard, kept for one hour.
 
-Revision: 0014
+Revision: 0016
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0014"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
