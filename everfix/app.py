@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import everfix
 from everfix import web
 from everfix.api import compat, problems, v1
-from everfix.core import ids, jobs
+from everfix.core import ids, jobs, live
 from everfix.errors import BadField, EverfixError, Malformed, TooLarge, Unavailable
 from everfix.installation import Installation, reachable
 
@@ -37,6 +37,7 @@ def create_app(installation: Installation) -> FastAPI:
         title="Everfix", version=everfix.__version__, description=everfix.__doc__ or "", lifespan=_lifespan, docs_url=None, redoc_url=None
     )
     app.state.installation, app.state.stopping = installation, False
+    app.state.hub = live.Hub(installation.database.url) if hasattr(installation, "database") else None
     app.include_router(v1.router)
     app.include_router(compat.router)
     web.mount(app)

@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Self
@@ -27,13 +27,14 @@ from pgqueuer.models import Job as Ticket
 from pgqueuer.ports.driver import NotifyCallback
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from everfix import kept
 from everfix.core import jobs
 from everfix.core.db import lock
-from everfix.delivery import digests, notices, outbox, send
+from everfix.delivery import digests, feed, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import analyses, arrivals, clusters, loop, memory, pushes, rating
+from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, monitors, tables, watching
@@ -44,9 +45,11 @@ log = structlog.get_logger()
 TASKS: Mapping[str, jobs.Task] = {
     "ai.purge": jobs.Task(ai.task_purge),
     "ai.test": jobs.Task(ai.task_test, attempts=1),
+    alerts.TASK: jobs.Task(alarms.notify),
     digests.TASK: jobs.Task(digests.gather),
     outbox.TASK: jobs.Task(send.execute, failed=send.gave_up),
     pushes.TASK: jobs.Task(pushes.follow),
+    feed.TASK: jobs.Task(feed.gather),
     notices.TASK: jobs.Task(notices.tell),
     "failures.clusters": jobs.Task(clusters.task, concurrency=1),
     "failures.compact": jobs.Task(memory.task_compact, concurrency=1),
@@ -68,6 +71,8 @@ TASKS: Mapping[str, jobs.Task] = {
 }
 REFRESH_EVERY = 3600.0  # seconds between two looks at what ages
 TICK_EVERY = 5.0  # seconds between two looks at the clock
+ALERTS_EVERY = 60.0  # seconds between two looks at the rules that watch a figure
+DIGESTS = ((digests.TASK, digests.is_due), (feed.TASK, feed.is_due))
 # What the clock queues for each workspace: how often, in seconds, and a query that finds a row where there is anything to do.
 PERIODIC: Mapping[str, tuple[float, str]] = {
     pushes.TASK: (3600.0, "SELECT 1 FROM tickets WHERE state IN ('open', 'started') LIMIT 1"),
@@ -160,6 +165,8 @@ async def _clock(installation: Installation, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await asyncio.to_thread(ticks.tick, installation)
+            if looks % max(1, int(ALERTS_EVERY / TICK_EVERY)) == 0:
+                await asyncio.to_thread(alarms.tick, installation, least=timedelta(seconds=ALERTS_EVERY * 0.75))
             if looks % int(REFRESH_EVERY / 12 / TICK_EVERY) == 0:
                 await asyncio.to_thread(tick, installation)
         except OperationalError as problem:
@@ -174,7 +181,7 @@ def tick(installation: Installation) -> int:
     with installation.database.transaction() as db:
         found = [row.workspace_id for row in db.execute(text("SELECT workspace_id FROM everfix_workspaces()"))]
     periodic = sum(_queued(installation, workspace, kind) for workspace in found for kind in PERIODIC)
-    return periodic + sum(_digests_if_due(installation, workspace) for workspace in found)
+    return periodic + sum(_digests_if_due(installation, workspace, *kind) for workspace in found for kind in DIGESTS)
 
 
 def _queued(installation: Installation, workspace: UUID, kind: str) -> bool:
@@ -191,12 +198,12 @@ def _queued(installation: Installation, workspace: UUID, kind: str) -> bool:
         return True
 
 
-def _digests_if_due(installation: Installation, workspace: UUID) -> bool:
+def _digests_if_due(installation: Installation, workspace: UUID, task: str, is_due: Callable[[Session], bool]) -> bool:
     with installation.database.transaction(workspace) as db:
-        lock(db, "digests")
-        if not digests.is_due(db) or jobs.waiting(db, digests.TASK):
+        lock(db, task)
+        if not is_due(db) or jobs.waiting(db, task):
             return False
-        jobs.enqueue(db, digests.TASK, {}, by="clock")
+        jobs.enqueue(db, task, {}, by="clock")
         return True
 
 

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from everfix.core import outbound
-from everfix.delivery import destinations, messages, outbox, preferences, targets
+from everfix.core import ids, outbound
+from everfix.delivery import destinations, feed, messages, outbox, personal, preferences, targets
 from everfix.delivery.messages import Artifact
 from everfix.delivery.outbox import Delivery
+from everfix.failures import alerts
+from everfix.identity import tokens
 from everfix.installation import Installation
 from tests import make
 
@@ -72,6 +74,9 @@ def everything(workspace: make.Workspace) -> None:
     send(workspace, chosen=[destination(workspace, "webhook", {"url": "https://hooks.example/in"})])
     with workspace.db() as db:
         preferences.choose(db, preferences.Named(workspace.id, "mail", "anna@shop.example", None), snooze_days=1)
+        personal.change(db, workspace.users["owner"], {"email_enabled": False})
+        feed.tell(db, feed.Event("report.ready", "x"))
+        alerts.create(db, workspace.principal, "prediction", {"name": "x", "probability": 0.7, "window_days": 7})
 
 
 def belongings(workspace: make.Workspace) -> dict[str, str]:
@@ -81,4 +86,9 @@ def belongings(workspace: make.Workspace) -> dict[str, str]:
     with workspace.db() as db:
         found = outbox.get(db, failed)
         found.status, found.reason = outbox.Status.FAILED, "refused"
-    return {"destination": str(place), "delivery": str(failed)}
+    with workspace.db() as db:
+        robot = tokens.service_account(db, f"robot-of-{workspace.name}").id
+        notification = feed.Notification(id=ids.new(), user_id=robot, type="report.ready", title="x", key="x")
+        db.add(notification)
+        rule = alerts.create(db, workspace.principal, "prediction", {"name": "x", "probability": 0.7, "window_days": 7})
+        return {"destination": str(place), "delivery": str(failed), "notification": str(notification.id), "rule": str(rule.id)}

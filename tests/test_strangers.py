@@ -39,11 +39,13 @@ NOUNS = (
     "export",
     "issue",
     "job",
+    "notification",
     "pattern",
     "prediction",
     "provider",
     "recommendation",
     "report",
+    "rule",
     "run",
     "schedule",
     "step",
@@ -54,12 +56,18 @@ NAMED = {**triaging.NAMED, **{f"{noun}_id": noun for noun in NOUNS}, **make_ml.N
 WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
 # What an id must be of, where a route serves only one kind: path → (what the id names, which one).
 KINDS = {"/v1/ingest/status/{job_id}": ("job", "ingest_job"), "/api/v1/reports/runs/{run_id}/artifacts/{format}": ("run", "made_run")}
-# Calls that change nothing although they are no GET.
-READS = {("POST", "/api/v1/reports/templates/{template_id}/preview")}
+# Calls that change nothing although they are no GET, or only what is the caller's own.
+READS = {
+    ("POST", "/api/v1/reports/templates/{template_id}/preview"),
+    ("DELETE", "/v1/me/notifications/feed/{notification_id}"),
+    ("PATCH", "/v1/settings/notifications"),
+    ("POST", "/v1/me/notifications/feed/read-all"),
+    ("POST", "/v1/me/notifications/feed/{notification_id}/read"),
+}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer figures of the workspace, not a list.
 # Routes that answer the same to every workspace.
-NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires"}
+NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires", "/v1/me/notifications/stream"}
 FIGURES = {
     *triaging.FIGURES,
     "/v1/predictions/summary",
@@ -67,6 +75,8 @@ FIGURES = {
     "/v1/predictions/accuracy",
     "/v1/settings/ai",
     "/v1/settings/delivery",
+    "/v1/settings/notifications",
+    "/v1/me/notifications/feed",
     "/v1/workspace/brand",
     "/v1/workspace/files",
 }
@@ -85,6 +95,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/reports/generate"): {"template": "issue_digest", "format": "json"},
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
     ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
+    ("POST", "/v1/alert-rules"): {"name": "x", "scope": "all", "threshold": {"probability": 0.7, "window_days": 7}},
+    ("PATCH", "/v1/alert-rules/{rule_id}"): {"name": "y"},
+    ("PATCH", "/v1/alert-rules/{rule_id}/snooze"): {"until": None},
+    ("POST", "/v1/me/notifications/feed/read-all"): {"type": "x"},
+    ("PATCH", "/v1/settings/notifications"): {"email_enabled": False},
     ("POST", "/v1/destinations"): {"kind": "webhook", "name": "x", "config": {"url": "https://hooks.example/in"}},
     ("PATCH", "/v1/destinations/{destination_id}"): {"name": "y"},
     ("PATCH", "/v1/settings/delivery"): {"mail_domains": ["shop.example"]},

@@ -20,6 +20,7 @@ _VALUES |= {"I": 1, "i": 1, "L": 1, "l": 1, "O": 0, "o": 0}  # Crockford: letter
 class Prefix(StrEnum):
     """What an id names, as its first letters say."""
 
+    ALERT_RULE = "alr"
     CHANGE = "chg"
     CLUSTER = "clu"
     COMMENT = "cmt"
@@ -44,6 +45,7 @@ class Prefix(StrEnum):
     MODEL = "mod"
     MONITOR = "mon"
     MESSAGE = "msg"
+    NOTIFICATION = "ntf"
     ORGANIZATION = "org"
     PATTERN = "pat"
     PREDICTION = "prd"

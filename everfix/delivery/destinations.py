@@ -31,6 +31,7 @@ class Destination(WorkspaceRow, Base):
     __tablename__ = "destinations"
     __table_args__ = (Index("ix_destinations_created", "workspace_id", "created_at", "id"),)
 
+    owner_user_id: Mapped[UUID | None]  # of a personal one: only its owner's notifications go there, and no list shows it
     kind: Mapped[str]
     name: Mapped[str]
     enabled: Mapped[bool] = mapped_column(server_default="true")
@@ -44,6 +45,35 @@ class Destination(WorkspaceRow, Base):
     def channel(self) -> Channel:
         """How it is spoken to."""
         return channels.CHANNELS[self.kind]
+
+
+SHARED = Destination.owner_user_id.is_(None)
+
+
+def personal(db: Session, user: UUID) -> Sequence[Destination]:
+    """Return a person's own channels."""
+    query = select(Destination).where(Destination.owner_user_id == user, Destination.enabled)
+    return db.execute(query.order_by(Destination.kind)).scalars().all()
+
+
+def keep_personal(db: Session, keys: Keys, guard: Guard, by: Principal, kind: str, config: Json | None) -> None:
+    """Keep a person's own channel of a kind, or take it away (None); raises Invalid for a config that does not fit."""
+    if by.actor_id is None:
+        raise Invalid("only a person or a service account has channels of its own")
+    found = next((row for row in personal(db, by.actor_id) if row.kind == kind), None)
+    if config is None:
+        if found is not None:
+            db.delete(found)
+            db.flush()
+        return
+    if found is not None:
+        config = _merged(found.channel, _opened(db, keys, found), config)
+    checked = _checked(channels.get(kind), config, guard)
+    row = found or Destination(id=ids.new(), kind=kind, name=f"{channels.get(kind).title} of {by.name}"[:NAME_LONGEST], created_by=by.name)
+    row.owner_user_id, row.summary, row.enabled = by.actor_id, checked.summary(), True
+    row.sealed, row.updated_at = _seal(db, keys, row.id, checked), clock.now()
+    db.add(row)
+    db.flush()
 
 
 def create(
@@ -104,14 +134,14 @@ def find(db: Session, destination_id: UUID) -> Destination | None:
 def get(db: Session, destination_id: UUID) -> Destination:
     """Return one destination; raises NotFound."""
     found = find(db, destination_id)
-    if found is None:
+    if found is None or found.owner_user_id is not None:
         raise NotFound(f"no destination {ids.show(ids.Prefix.DESTINATION, destination_id)}")
     return found
 
 
 def listed(db: Session, *, kind: str | None = None, enabled: bool | None = None) -> Sequence[Destination]:
     """Return the workspace's destinations, the oldest first."""
-    query = select(Destination).order_by(Destination.created_at, Destination.id)
+    query = select(Destination).where(SHARED).order_by(Destination.created_at, Destination.id)
     if kind is not None:
         query = query.where(Destination.kind == kind)
     if enabled is not None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from everfix.core import clock, jobs
 from everfix.core.db import Json
-from everfix.delivery import messages, outbox
+from everfix.delivery import feed, messages, outbox
 from everfix.delivery.envelope import Target
 from everfix.delivery.messages import Message
 from everfix.delivery.outbox import Delivery, Status
@@ -48,6 +48,9 @@ def tell(job: jobs.Running) -> Json:
         message = _message(db, failed, stands_in, job.services.url)
         targets = [Target("mail", person.email, person.email) for person in people]
         outbox.release(db, outbox.plan(db, targets, cause=f"notice|{job.job_id}"), message.id)
+        words, link = " ".join(message.takeaways)[:1000], "/deliveries?status=failed"
+        event = feed.Event("delivery.failed", message.subject, words, "delivery", failed[0].id, link)
+        feed.tell(db, event, users=[person.id for person in people])
         for one in failed:
             one.told_at = clock.now()
         return {"told": len(people)}

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from everfix import audit
 from everfix.core import clock, ids, jobs
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import corrections, patterns
+from everfix.failures import announcements, corrections, patterns
 from everfix.identity.members import Member
 from everfix.ingest import events
 from everfix.ingest.events import Issue
@@ -86,6 +86,8 @@ def change(db: Session, issue_id: UUID, values: Mapping[str, Any], *, by: audit.
         regroup(db, [issue.id], values["pattern_id"], by=by)
         db.refresh(issue)
     changed = {key: [_plain(before[key]), _plain(getattr(issue, key))] for key in values if before[key] != getattr(issue, key)}
+    if "severity" in changed and issue.severity < str(before["severity"]):  # p1 is the most severe
+        announcements.escalated(db, issue, str(before["severity"]), by)
     audit.record(db, by, audit.Action.ISSUE_UPDATED, "issue", issue.id, changed)
     return issue
 

@@ -19,7 +19,9 @@ from everfix.core import clock, jobs
 from everfix.core import db as database
 from everfix.core.db import Json
 from everfix.failures import (
+    alerts,
     analyses,
+    announcements,
     belongings,
     corrections,
     figures,
@@ -194,7 +196,13 @@ def verify(db: Session, batch: Batch) -> None:
     verifications.check(db, batch.now, sorted(batch.touched))
 
 
-STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, recommend, verify)
+def announce(db: Session, batch: Batch) -> None:
+    """Hold alert rules against the new predictions, and tell people what came."""
+    alerts.check(db, batch.now, sorted(batch.touched))
+    announcements.tell(db, batch.now, batch.issues, batch.touched)
+
+
+STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, recommend, verify, announce)
 
 GROUPING = STEPS[:3]  # what history needs at once; what is predicted from it follows at each step of the walk
 
@@ -241,6 +249,7 @@ def refresh(db: Session, now: datetime) -> int:
     rating.rate(db, sorted(made), made)
     recommendations.refresh(db, sorted(made))
     verifications.check(db, now)
+    alerts.check(db, now)
     return len(made)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from everfix import audit
 from everfix.core import jobs, limits, prompt_logs
 from everfix.core.db import Base
-from everfix.delivery import destinations, messages, outbox, preferences
+from everfix.delivery import destinations, feed, messages, outbox, personal, preferences
 from everfix.exports import requests as exports
 from everfix.failures import (
+    alerts,
     analyses,
     changes,
     clusters,
@@ -30,6 +31,7 @@ from everfix.ml import tables as ml_tables
 from everfix.reports import definitions, runs, schedules, stories
 
 MODULES = (
+    alerts,
     ai,
     analyses,
     audit,
@@ -43,6 +45,7 @@ MODULES = (
     discussions,
     events,
     experiments,
+    feed,
     exports,
     figures,
     imports,
@@ -57,6 +60,7 @@ MODULES = (
     organisations,
     outbox,
     patterns,
+    personal,
     predictions,
     preferences,
     privacy,

@@ -14,9 +14,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from everfix.core import clock, jobs, prompt_logs
+from everfix.core import clock, ids, jobs, prompt_logs
 from everfix.core.db import Json
-from everfix.delivery import outbox
+from everfix.delivery import feed, outbox
 from everfix.documents.model import Document
 from everfix.reports import build, conditions, definitions, making, runs, sending, variants
 from everfix.reports.runs import FINAL, Run, Status, Trigger
@@ -114,6 +114,10 @@ def finish(db: Session, run: Run, status: Status, reason: str = "") -> None:
     elif status in (Status.SKIPPED, Status.CANCELLED):
         outbox.skip(db, sending.rows(db, run), reason)
     _on_schedule(db, run, status)
+    if run.trigger == Trigger.SCHEDULE and status in (Status.SUCCEEDED, Status.PARTIAL):
+        link = f"/reports/runs/{ids.show(ids.Prefix.RUN, run.id)}"
+        words = "The scheduled report is ready." if status == Status.SUCCEEDED else f"It is ready in part: {reason}"
+        feed.tell(db, feed.Event("report.ready", f"{run.name} is ready", words, "report_run", run.id, link, key=f"report|{run.id}"))
     db.flush()
 
 

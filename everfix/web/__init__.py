@@ -18,6 +18,7 @@ from everfix.web import (
     explorer,
     files,
     issues,
+    notifications,
     patterns,
     predictions,
     preferences,
@@ -46,6 +47,7 @@ SECTIONS = (
     destinations,
     ai,
     preferences,
+    notifications,
     brand,
     explorer,
 )

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 import everfix
 from everfix.core import ids
+from everfix.delivery import feed
 from everfix.errors import EverfixError, Unauthorized
 from everfix.identity.principals import Scope
 from everfix.web import files
@@ -73,6 +74,7 @@ def page(visit: Visit, template: str, *, status: int = 200, **context: Any) -> H
         "navigation": [item[:3] for item in NAVIGATION if visit.may(item[3])],
         "path": visit.request.url.path,
         "scope": Scope,
+        "unread": feed.unread(visit.db, visit.who.actor_id) if visit.who.actor_id else 0,
         **context,
     }
     return _html(visit.request, template, status, shown)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 
 from everfix import deps
 from everfix.errors import Unauthorized, Unavailable
+from everfix.failures import alarms
 from everfix.reports import ticks
 
 router = APIRouter(prefix="/api/cron", tags=["schedules"])
@@ -23,5 +24,9 @@ def tick(request: Request, settings: deps.Config) -> dict[str, Any]:
     given = request.headers.get(HEADER, "")
     if not hmac.compare_digest(given.encode(), settings.cron_token.get_secret_value().encode()):
         raise Unauthorized(f"the header {HEADER} is missing or wrong")
+    watched = alarms.tick(request.app.state.installation)
     done = ticks.tick(request.app.state.installation)
-    return {"reports": {"due": done.due, "started": done.started, "failed": done.failed, "missed": done.missed}}
+    return {
+        "alerts": {"evaluated": watched.evaluated, "fired": watched.fired, "failed": watched.failed},
+        "reports": {"due": done.due, "started": done.started, "failed": done.failed, "missed": done.missed},
+    }

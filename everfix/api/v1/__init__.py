@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from everfix.api.v1 import (
     ai,
+    alert_rules,
     analysis,
     changes,
     clusters,
@@ -20,6 +21,8 @@ from everfix.api.v1 import (
     issues,
     jobs,
     ml,
+    notification_settings,
+    notifications,
     patterns,
     predictions,
     recommendations,
@@ -27,6 +30,7 @@ from everfix.api.v1 import (
     reports,
     saved_views,
     schedules,
+    stream,
     triage,
     workspace,
 )
@@ -54,6 +58,10 @@ RESOURCES = (
     definitions,  # after `reports` and `schedules`: their words win over an id
     report_runs,
     exports,
+    alert_rules,
+    notifications,
+    notification_settings,
+    stream,
     downloads,
     workspace,
 )

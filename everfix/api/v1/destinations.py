@@ -77,7 +77,7 @@ def listed(
     db: Db, who: Reader, page: Page, keys: SigningKeys, kind: Annotated[str | None, Query(max_length=200)] = None
 ) -> pages.PageOf[DestinationOut]:
     """The workspace's destinations; commas separate several kinds."""
-    query = select(Destination)
+    query = select(Destination).where(destinations.SHARED)
     chosen = fields.choices(kind, "kind", tuple(channels.CHANNELS))
     if chosen is not None:
         query = query.where(Destination.kind.in_(chosen))

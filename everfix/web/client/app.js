@@ -92,3 +92,15 @@ document.addEventListener("htmx:after:swap", () => {
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
+
+// ---- the bell: the server says whenever the number of unread notifications changes; the browser connects again by itself
+if (document.querySelector("[data-bell]") && window.EventSource) {
+  const source = new EventSource("/notifications/stream");
+  source.addEventListener("unread", (event) => {
+    for (const badge of document.querySelectorAll("[data-unread]")) {
+      badge.textContent = event.data;
+      badge.hidden = event.data === "0";
+    }
+  });
+  addEventListener("pagehide", () => source.close());
+}
