@@ -91,7 +91,9 @@ def test_no_other_policy_lets_the_application_see_more(catalogue: psycopg.Connec
     """Policies add up with OR: any further one may only be the owner's."""
     query = "SELECT policyname, roles, permissive, cmd FROM pg_policies WHERE schemaname = 'public' AND policyname <> 'workspace'"
     every = list(catalogue.execute(query))
-    assert {(row[0], row[3]) for row in every if row[2] == "RESTRICTIVE"} == {("narrow", "SELECT")}, "these can only hide rows"
+    assert {(row[0], row[3]) for row in every if row[2] == "RESTRICTIVE"} == {("narrow", "SELECT"), ("viewer", "SELECT")}, (
+        "these can only hide rows"
+    )
     rows = [row[:2] for row in every if row[2] == "PERMISSIVE"]
     assert {name for name, _ in rows} == {"owner"}
     assert all(roles == ["postgres"] for _, roles in rows)
@@ -159,6 +161,9 @@ def _fill(workspace: make.Workspace) -> None:
     with workspace.db() as db:
         stories.of(db, workspace.principal, dashboards.get("executive"), 7, "", make.NOW, make.NOW)
     make_ml.everything(workspace)
+    ml = make_ml.everything(workspace)
+    body = {"project_id": str(ml["ml_project"]), "kind": "model", "entity_id": str(ml["model"])}
+    assert workspace.api.post("/api/reports", body).status_code == 201
     delivering.everything(workspace)
     asking.everything(workspace)
     one = workspace.api.ok("GET", "/v1/issues")["data"][0]

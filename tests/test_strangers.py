@@ -51,7 +51,7 @@ NOUNS = (
     "step",
     "template",
 )
-NAMED = {**triaging.NAMED, **{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED}
+NAMED = {**triaging.NAMED, **{f"{noun}_id": noun for noun in NOUNS}, **make_ml.NAMED, "ml_report_id": "ml_report"}
 # Path parameters that name nothing of a workspace, with a value that is sound.
 WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
 # What an id must be of, where a route serves only one kind: path → (what the id names, which one).
@@ -115,6 +115,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/reports/schedules/{schedule_id}"): {"cron": "0 7 * * *"},
     ("POST", "/v1/reports/schedules/{schedule_id}/pause"): {},
     **make_ml.BODIES,
+    ("POST", "/api/reports"): {"project_id": make_ml.NOBODY, "kind": "project", "entity_id": make_ml.NOBODY},
     ("POST", "/v1/predictions/{prediction_id}/outcome"): {"outcome": "hit"},
     ("POST", "/v1/predictions/{prediction_id}/dismiss"): {"reason": "x"},
     ("POST", "/v1/predictions/{prediction_id}/feedback"): {"useful": True},
@@ -148,6 +149,8 @@ REFUSING = {
     **triaging.REFUSING,
     ("POST", "/v1/recommendations/{recommendation_id}/attest"): 409,
     ("POST", "/v1/recommendations/{recommendation_id}/push"): 409,
+    ("GET", "/api/reports/{ml_report_id}/view"): 409,
+    ("GET", "/api/reports/{ml_report_id}/download"): 409,
 }
 
 
@@ -232,6 +235,8 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
     job = api.ok("POST", "/v1/reports/generate", {"template": "issue_digest", "format": "json"})
     export = api.ok("POST", "/v1/exports", {"resource": "issues"})
     triaged = triaging.everything(workspace, answer["issue_id"])
+    ml = {name: str(value) for name, value in make_ml.everything(workspace).items()}
+    ordered = api.ok("POST", "/api/reports", {"project_id": ml["ml_project"], "kind": "model", "entity_id": ml["model"]})
     with workspace.db() as db:
         return {
             **dashboards,
@@ -248,7 +253,8 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "export": export["id"],
             "ingest_job": answer["job_id"],
             **delivering.belongings(workspace),
-            **{name: str(value) for name, value in make_ml.everything(workspace).items()},
+            **ml,
+            "ml_report": ordered["report_id"],
         }
 
 

@@ -62,6 +62,7 @@ def _detail(problem: EverfixError, _trace: str) -> tuple[int, Json]:
 
 # Where a path begins → (status, body) of a failure there; the first that fits, else `_ours`.
 SHAPES: tuple[tuple[str, Callable[[EverfixError, str], tuple[int, Json]]], ...] = (
+    ("/api/jobs", _detail),
     ("/api/reports", _detail),
     ("/api/privacy", _detail),
     ("/api/", _dashboards),

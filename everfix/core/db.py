@@ -116,6 +116,11 @@ def release(db: Session) -> None:
     db.close()
 
 
+def view(db: Session, user: UUID) -> None:
+    """Let this transaction see what is kept to some persons of the workspace only as `user` may; the setting ends with it."""
+    db.execute(text("SELECT set_config('everfix.viewer', :user, true)"), {"user": str(user)})
+
+
 def current(db: Session) -> UUID:
     """Return the workspace of this transaction; raises LookupError outside of one."""
     value = db.execute(text(f"SELECT {CURRENT}")).scalar_one()

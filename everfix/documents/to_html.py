@@ -71,11 +71,7 @@ def _page(document: Document) -> Json:
         "logo": f"data:image/svg+xml;base64,{base64.b64encode(clean.encode()).decode()}" if clean else "",
         "workspace": words.short(words.printable(document.workspace), 80),
         "when": f"{label}{cells.period(document)}",
-        "facts": (
-            ("Period", f"{cells.period(document)} · {document.period.days} days"),
-            ("Compared with", cells.compared(document)),
-            ("Made", cells.generated(document)),
-        ),
+        "facts": _facts(document),
         "notices": [words.printable(text) for text in document.notices],
         "summary": summary,
         "takeaways": takeaways,
@@ -92,6 +88,12 @@ def _page(document: Document) -> Json:
 
 def _told(marks: proofs.Marks | None, place: str, text: str) -> list[Markup]:
     return marks.paragraphs(place, text) if marks else []
+
+
+def _facts(document: Document) -> list[tuple[str, str]]:
+    own = [(words.short(words.printable(name), 40), words.short(words.printable(text), 200)) for name, text in document.facts]
+    period = [("Period", f"{cells.period(document)} · {document.period.days} days"), ("Compared with", cells.compared(document))]
+    return [*(own or period), ("Made", cells.generated(document))]
 
 
 def _section(document: Document, section: Section, story: list[Markup], used: set[str]) -> Json:

@@ -44,8 +44,11 @@ def _cover(document: Document) -> Iterator[str]:
     if document.subtitle:
         yield f"*{escape(document.subtitle)}*"
         yield ""
-    label = f"{escape(document.period.label)}, " if document.period.label else ""
-    yield f"**{escape(document.workspace)}** · {label}{cells.period(document)}, compared with {cells.compared(document)}"
+    if document.facts:
+        yield f"**{escape(document.workspace)}** · " + " · ".join(f"{escape(name)}: {escape(text)}" for name, text in document.facts)
+    else:
+        label = f"{escape(document.period.label)}, " if document.period.label else ""
+        yield f"**{escape(document.workspace)}** · {label}{cells.period(document)}, compared with {cells.compared(document)}"
     yield ""
     yield f"{escape(document.brand.name)} · made {escape(cells.generated(document))}"
     yield ""

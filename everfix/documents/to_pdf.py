@@ -140,7 +140,7 @@ def _report(document: Document) -> Json:
     return {
         "title": title,
         "shown": upright(title),
-        "title-size": 24 if len(title) <= 40 else 17 if len(title) <= 80 else 12,
+        "title-size": 24 if len(title) <= 34 else 17 if len(title) <= 64 else 12,
         "running": words.short(title, 60),
         "subtitle": upright(words.short(words.printable(document.subtitle), 200)),
         "author": words.short(words.printable(document.brand.name), 80),

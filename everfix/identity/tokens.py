@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import clock, crypto, ids
-from everfix.core.db import Base, WorkspaceRow, created, enter, mine, refers
+from everfix.core.db import Base, WorkspaceRow, created, enter, mine, refers, view
 from everfix.errors import Unauthorized
 from everfix.identity.members import Member
 from everfix.identity.principals import ROLE_SCOPES, Principal, Role, Scope
@@ -126,6 +126,8 @@ def _person(db: Session, token: Token, ip: str, trace_id: str) -> Principal:
     if row is None:
         raise Unauthorized
     role = Role(row.role)
+    if role not in (Role.ADMIN, Role.OWNER):
+        view(db, row.User.id)
     scopes = ROLE_SCOPES[role] if token.scopes is None else ROLE_SCOPES[role] & {Scope(name) for name in token.scopes if name in set(Scope)}
     return Principal("user", row.User.id, row.User.name, token.workspace_id, frozenset(scopes), role, token.id, ip, trace_id)
 

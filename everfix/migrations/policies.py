@@ -52,3 +52,11 @@ def narrow(table: str, condition: str) -> None:
 def narrowed(field: str, column: str) -> str:
     """Return the condition that a column holds one of the values that the view names for `field`, or that it names none."""
     return f"((SELECT {NARROW} -> '{field}') IS NULL OR coalesce((SELECT {NARROW} -> '{field}') ? {column}, false))"
+
+
+VIEWER = "(SELECT nullif(current_setting('everfix.viewer', true), '')::uuid)"
+
+
+def hide(table: str, condition: str) -> None:
+    """Hide rows of `table` that do not meet `condition` from a person who does not see the whole workspace (see identity.tokens)."""
+    op.execute(f"CREATE POLICY viewer ON {table} AS RESTRICTIVE FOR SELECT TO {role()} USING ({VIEWER} IS NULL OR ({condition}))")

@@ -209,6 +209,22 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "fix": ("fix", "fixes", "recommendation", "remedy"),
     "recommendations": ("recommendation", "fix"),
     "services": ("service",),
+    # of reports on ML work
+    "auc": ("area under the curve", "area under the roc curve", "roc auc"),
+    "average_precision": ("area under precision and recall",),
+    "logloss": ("cross entropy",),
+    "ece": ("expected calibration error", "calibration"),
+    "r2": ("coefficient of determination", "explained variance"),
+    "rmse": ("root mean squared error",),
+    "mae": ("mean absolute error",),
+    "psi": ("population stability index", "drift"),
+    "worst_psi": ("population stability index",),
+    "share_drifted": ("drifted feature", "share of drifted features"),
+    "error_rate": ("failure rate", "rate of errors", "answers that failed"),
+    "p95": ("95th percentile",),
+    "quality_score": ("quality of the synthetic data", "synthetic quality"),
+    "detection_auc": ("detection",),
+    "exact_matches": ("exact match", "copy of a real row", "copies of real rows"),
 }
 STOP = words(
     "a an the of in on at to by for per and or rate time mean score number count total new last day days value "

@@ -51,17 +51,18 @@ class Account:
         return None if any(cost is None for cost in costs) else sum((cost for cost in costs if cost is not None), Decimal(0))
 
 
-def write(document: Document, how: How = How()) -> tuple[Narrative | None, Account]:
+def write(document: Document, how: How = How(), draft: Narrative | None = None) -> tuple[Narrative | None, Account]:
     """Return the narrative of `document` and the account of how it came about; None when it is switched off.
 
-    Calls the model, so no transaction may be open. Never fails for a model's sake: then the rules' text stands and the note says why.
+    `draft` stands in for the rules' text, where a kind of report has rules of its own. Calls the model, so no transaction may be open.
+    Never fails for a model's sake: then the rules' text stands and the note says why.
     Raises Invalid for a language whose claims could not be proven.
     """
     if not how.enabled:
         return None, Account("none")
     language = languages.check(how.language)
     known = all_facts.of(document)
-    made = rules.write(document, known)
+    made = draft or rules.write(document, known)
     grounding.require(made, document, known)
     if how.assistant is None:
         if how.problem:

@@ -18,7 +18,8 @@ from everfix.core import clock, ids, jobs, prompt_logs
 from everfix.core.db import Json
 from everfix.delivery import feed, outbox
 from everfix.documents.model import Document
-from everfix.reports import build, conditions, definitions, making, runs, sending, variants
+from everfix.narrative import Account, How
+from everfix.reports import build, conditions, definitions, making, runs, sending, templates, variants
 from everfix.reports.runs import FINAL, Run, Status, Trigger
 from everfix.reports.schedules import Schedule
 
@@ -187,11 +188,25 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
     job.report(0.05, "building the report")
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        bare, how = making.figures(db, run, job.services.url), making.how(db, job.services, run)
-    document, account = making.narrated(bare, how)
+        bare = None if _about_ml(run) else making.figures(db, run, job.services.url)
+        how = making.how(db, job.services, run)
+    document, account = _ml(job, run, how) if bare is None else making.narrated(bare, how)
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
         run.document, run.digest = document.model_dump(mode="json"), making.digest(document)
         run.written = making.written(document, account)
         prompt_logs.record(db, account.calls, "run", run.id)
     return document
+
+
+def _about_ml(run: Run) -> bool:
+    """Tell whether a run reports on ML work: one part that becomes all of its sections."""
+    return len(run.sections) == 1 and run.sections[0].get("section") in templates.ML
+
+
+def _ml(job: jobs.Running, run: Run, how: How) -> tuple[Document, Account]:
+    try:
+        from everfix.reports.ml import build as ml  # noqa: PLC0415 - heavy libraries, which only a worker that makes such reports needs
+    except ModuleNotFoundError as missing:
+        raise jobs.Permanent(f"reports on ML work need the extra everfix[ml] on the worker: {missing.name} is not installed") from missing
+    return ml.make(job, run, how)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from everfix.core.db import Json
 from everfix.errors import Invalid
+from everfix.reports.ml import options
 from everfix.reports.sections import SECTIONS
 
 ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -63,9 +64,23 @@ TEMPLATES = {
 }
 
 
+# Reports on ML work (`everfix.reports.ml`): one part that names its entity and becomes all of the report's sections.
+ML = {
+    f"ml_{kind}": Template(f"ml_{kind}", name, f"{about} Its one section takes params.entity_id and params.options.", (f"ml_{kind}",))
+    for kind, name, about in (
+        ("experiment", "Experiment report", "The leaderboard of a search, how its models compare, and the best of them."),
+        ("model", "Model report", "How good one model is, where it fails and what it rests on."),
+        ("project", "Project report", "Everything in an ML project with its status."),
+        ("synthgen", "Synthetic-data report", "How alike, how valid and how private synthetic data is."),
+        ("deployment", "Deployment report", "Volume, latency, errors, drift and quality of a model in use."),
+        ("privacy", "Privacy report", "What personal data was found, what was done with it, and what risk is left."),
+    )
+}
+
+
 def get(key: str) -> Template:
     """Return a template; raises Invalid naming those there are."""
-    found = TEMPLATES.get(key)
+    found = TEMPLATES.get(key) or ML.get(key)
     if found is None:
         raise Invalid(f"there is no template {key!r}", details={"template": f"one of {', '.join(TEMPLATES)}"})
     return found
@@ -94,6 +109,8 @@ def _part(place: int, item: str | Json) -> Json:
             f"section {place} must name a section or a source",
             details={"sections": "a key, or {section, title, params}, or {id, source, title, params}"},
         )
+    if given.get("section") in ML:
+        return _about(given)
     if "section" in given and given["section"] not in SECTIONS:
         raise Invalid(f"there is no section {str(given['section'])[:60]!r}", details={"sections": f"any of {', '.join(SECTIONS)}"})
     part = {"id": given.get("id") or given.get("section") or f"s{place}", **{key: value for key, value in given.items() if key != "id"}}
@@ -102,3 +119,19 @@ def _part(place: int, item: str | Json) -> Json:
     if not isinstance(part.get("params", {}), dict) or not isinstance(part.get("title") or "", str):
         raise Invalid(f"section {part['id']}: params must be an object, title text", details={"sections": "{section, title, params}"})
     return part
+
+
+def _about(given: Json) -> Json:
+    """Return the one part of a report on ML work; raises Invalid where it does not name its entity."""
+    params = given.get("params")
+    if not isinstance(params, dict) or not isinstance(params.get("entity_id"), str) or not isinstance(params.get("options") or {}, dict):
+        key = given["section"]
+        raise Invalid(
+            f"the section {key} needs to know what it is about",
+            details={"sections": f'{{"section": "{key}", "params": {{"entity_id": …, "options": {{…}}}}}}'},
+        )
+    return {
+        "id": given["section"],
+        "section": given["section"],
+        "params": {"entity_id": params["entity_id"], "options": options.read(params.get("options"))},
+    }

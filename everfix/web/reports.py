@@ -39,7 +39,7 @@ def formats() -> list[tuple[str, str]]:
 @router.get("/reports")
 def listed(visit: session.sees(Scope.REPORTS_READ), before: Annotated[str, Query(max_length=60)] = "") -> Response:  # type: ignore[valid-type]
     """New report, and the runs so far, newest first."""
-    query = select(Job).where(Job.kind == KIND).order_by(Job.id.desc())
+    query = select(Job).where(Job.kind == KIND, Job.id.in_(select(runs.Run.job_id))).order_by(Job.id.desc())
     start = shell.shown_id(ids.Prefix.JOB, before) if before else None
     if start is not None:
         query = query.where(Job.id < start)

@@ -8,6 +8,7 @@ from everfix.api.compat import (
     attribution,
     cron,
     dashboard_data,
+    ml_reports,
     notifications,
     operations,
     records,
@@ -20,3 +21,4 @@ router = APIRouter()
 for resource in (report_templates, report_schedules, report_runs, notifications, dashboard_data, attribution, records, operations):
     router.include_router(resource.router, prefix="/api/v1")
 router.include_router(cron.router)
+router.include_router(ml_reports.router)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from everfix import documents
@@ -133,7 +133,7 @@ def generate(db: Db, who: Writer, body: Generate, settings: Config, keys: Signin
 @router.get("/jobs")
 def listed_jobs(db: Db, who: Reader, page: Page, settings: Config, keys: SigningKeys) -> pages.PageOf[ReportJob]:
     """Every report and export job, newest first."""
-    query = select(Job).where(Job.kind.in_(KINDS))
+    query = select(Job).where(or_(Job.kind != KIND, Job.id.in_(select(runs.Run.job_id))), Job.kind.in_(KINDS))
     return pages.page(db, page, query, Job.id, SORTS, lambda rows: shown_jobs(db, who, rows, settings, keys))
 
 
@@ -143,7 +143,10 @@ def one_job(db: Db, who: Reader, job_id: JobId, settings: Config, keys: SigningK
     job = jobs.get(db, job_id)
     if job.kind not in KINDS:
         raise NotFound(f"no report job {ids.show(ids.Prefix.JOB, job_id)}")
-    return shown_jobs(db, who, [job], settings, keys)[0]
+    made = shown_jobs(db, who, [job], settings, keys)
+    if not made:  # about a project that this caller may not see
+        raise NotFound(f"no report job {ids.show(ids.Prefix.JOB, job_id)}")
+    return made[0]
 
 
 def shown_jobs(db: Session, who: Principal, found: Sequence[Job], settings: Settings, keys: Keys) -> list[ReportJob]:
@@ -155,6 +158,7 @@ def shown_jobs(db: Session, who: Principal, found: Sequence[Job], settings: Sett
     return [
         _export(job, out[job.id]) if job.kind == requests.KIND else _shown(job, by_job[job.id], files[by_job[job.id].id], settings, keys)
         for job in found
+        if job.id in out or job.id in by_job
     ]
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,7 @@ CATEGORIES = 10_000
 SMALL = 10_000  # up to so many rows on each side the K–S probability is exact
 COLLAPSED = 0.9  # share of both sides in one bin from which the bins say nothing
 SHARE = 0.5  # of columns drifted that mark the whole set
+LEAST = 50  # rows of a stretch of time whose drift is told
 SHOWN = 12  # categories of a chart
 Band = Literal["stable", "moderate", "major"]
 Binning = Literal["equal width", "values", "deciles"]
@@ -114,6 +115,47 @@ def _kind(name: str, ours: dict[str, pl.DataType], theirs: dict[str, pl.DataType
     if both[0] != both[1] and pl.Null not in (ours[name], theirs[name]):
         raise Unmade(f"the column is {ours[name]} in the reference and {theirs[name]} now")
     return "numeric" if all(both) else "categorical"
+
+
+def over_time(reference: Frames, current: Frames, feature: str, edges_of: Sequence[float]) -> tuple[float | None, ...]:
+    """Return the PSI of a feature in each stretch of time between `edges_of` (seconds since 1970), by deciles or categories of the reference.
+
+    A stretch with fewer than LEAST rows has none: its bins would be empty by chance.
+    """
+    numeric = _kind(feature, reference.schema, current.schema) == "numeric"
+    known = _points(reference, feature) if numeric else _texts(reference, feature)
+    if not len(known):
+        raise Unmade("the reference has no value in it")
+    cuts = np.unique(np.quantile(known, np.linspace(0.1, 0.9, 9))) if numeric else _common(known)
+    before = _placed(known, cuts, numeric=numeric)
+    times = np.asarray(edges_of, dtype=np.float64)
+    counts = np.zeros((len(times) - 1, len(before)), dtype=np.int64)
+    for batch in current.batches([frames.CLOCK, feature]):
+        there = batch.filter(batch[feature].is_not_null() & batch[frames.CLOCK].is_not_null())
+        at = np.searchsorted(times, frames.seconds(there[frames.CLOCK]).to_numpy(), side="right") - 1
+        for place in np.unique(at[(at >= 0) & (at < len(counts))]):
+            part = there.filter(pl.Series(at == place))[feature]
+            found = frames.floats(part).to_numpy() if numeric else frames.texts(part).to_numpy()
+            counts[place] += _placed(found, cuts, numeric=numeric)
+    return tuple(psi(before / before.sum(), row / row.sum()) if row.sum() >= LEAST else None for row in counts)
+
+
+def _texts(source: Frames, name: str) -> Any:  # noqa: ANN401 - an array of words
+    return np.concatenate([frames.texts(batch[name]).to_numpy() for batch in source.batches([name])])
+
+
+def _common(known: Any) -> Any:  # noqa: ANN401
+    names, counts = np.unique(known.astype(np.str_), return_counts=True)
+    return np.sort(names[np.argsort(-counts, kind="stable")[:FEW]])
+
+
+def _placed(values: Any, cuts: Any, *, numeric: bool) -> Ints:  # noqa: ANN401
+    """Count values between cuts, or of each common category; the last place is for all others."""
+    if numeric:
+        return np.bincount(np.searchsorted(cuts, values, side="right"), minlength=len(cuts) + 1)
+    words = values.astype(np.str_)
+    at = np.minimum(np.searchsorted(cuts, words), len(cuts) - 1)
+    return np.bincount(np.where(cuts[at] == words, at, len(cuts)), minlength=len(cuts) + 1)
 
 
 def column(reference: Frames, current: Frames, name: str, kind: Literal["numeric", "categorical"]) -> ColumnDrift:
