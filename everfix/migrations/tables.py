@@ -29,7 +29,6 @@ from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
 from everfix.ml import tables as ml_tables
 from everfix.reports import definitions, runs, schedules, stories
-from everfix.reports import definitions, runs, schedules
 from everfix.reports.ml import subjects
 
 MODULES = (
