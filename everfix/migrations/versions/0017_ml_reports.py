@@ -1,6 +1,6 @@
 """ML reports: what each such run is about.
 
-Revision: 0015
+Revision: 0017
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
