@@ -1,6 +1,6 @@
 """ML reports: what each such run is about.
 
-Revision: 0017
+Revision: 0018
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
