@@ -1,5 +1,7 @@
 """How well the grounding tells a sound narrative from a wrong one: corrupted texts refused, sound ones refused, and what it takes.
 
+A corrupted text that happens to be true all the same (another row of the same name has that number) counts as one that was missed.
+
 Usage: python -m bench.grounding [documents] [corruptions of each kind in each]
 """
 

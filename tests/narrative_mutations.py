@@ -32,7 +32,7 @@ RANKS = {
     "busiest": "quietest", "quietest": "busiest", "should come first": "should come last, as the lowest", "two riskiest": "three riskiest",
 }  # fmt: skip
 PERIODS = {
-    "in the previous period": "in this period", "on the previous period": "on the period after next", "(from ": "(to ",
+    "in the previous period": "in this period", "on the previous period": "on this period", "(from ": "(to ",
     "of the period": "of the previous period", "compared with": "rising to", "from the previous": "to the previous",
 }  # fmt: skip
 Mutation = Callable[[str, Document, random.Random], str | None]
