@@ -15,6 +15,7 @@ from everfix.metrics.sources import DAYS, Param, Source, column
 
 LEAST = 10  # events that the baseline must hold
 INFO, WARNING, CRITICAL = 2, 3, 4  # |z| from which on
+SMALLEST = 0.05  # a change below this share of the baseline is nobody's concern, however sure it is
 _BASELINE = Param("baselineDays", None, 1, 365)  # the days right before; left out: as many as the period has
 _DIMENSIONS = ("service", "team", "domain", "source")
 _BY_DIMENSION = " UNION ALL ".join(
@@ -84,7 +85,7 @@ SOURCES = (
         "What differs from the days before by more than chance explains: issue volume by service, team, domain and source, "
         "prevention rate, time to analyse, failed analyses, and how many issues are linked to a known pattern. "
         f"From a z-score of {INFO} on it is information, of {WARNING} a warning, of {CRITICAL} critical; "
-        f"at least {LEAST} events in the baseline.",
+        f"at least {LEAST} events in the baseline, and a change of at least {SMALLEST:.0%}.",
         (
             column("metric", "Metric"),
             column("dimension", "Dimension"),
@@ -102,7 +103,7 @@ SOURCES = (
         )
         SELECT metric, dimension, round(current::numeric, 3), round(baseline::numeric, 3), CASE WHEN baseline > 0 THEN current / baseline - 1 END,
             round(z::numeric, 2), CASE WHEN abs(z) >= {CRITICAL} THEN 'critical' WHEN abs(z) >= {WARNING} THEN 'warning' ELSE 'info' END
-        FROM every WHERE abs(z) >= {INFO} ORDER BY abs(z) DESC, metric, dimension LIMIT :limit
+        FROM every WHERE abs(z) >= {INFO} AND abs(current - baseline) >= {SMALLEST} * abs(baseline) ORDER BY abs(z) DESC, metric, dimension LIMIT :limit
         """,
         (DAYS, _BASELINE, Param("limit", 50, 1, 1000), SEGMENT),
         empty="Nothing differs from the days before by more than chance explains.",

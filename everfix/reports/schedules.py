@@ -238,6 +238,14 @@ def listed(db: Session, definition_id: UUID | None = None) -> list[Schedule]:
     return list(db.execute(query if definition_id is None else query.where(Schedule.definition_id == definition_id)).scalars())
 
 
+def destinations(db: Session, definition: Definition) -> list[UUID]:
+    """Return where a run by hand goes: wherever the report's enabled schedules go; without any, where the report itself names."""
+    planned = [found for found in listed(db, definition.id) if found.enabled]
+    if not planned:
+        return list(definition.destinations)
+    return list(dict.fromkeys(item for found in planned for item in found.destinations))
+
+
 def spread(found: Schedule) -> timedelta:
     """Return how long after its slot a schedule fires: always the same for one schedule, spread evenly over many."""
     if not found.spread_seconds:

@@ -86,7 +86,7 @@ def create(
     )
     if not shell.is_partial(visit.request):
         return shell.go("/reports")
-    return _progress(visit, job_id, "toast")
+    return progress_of(visit, job_id, "toast")
 
 
 def framed(window: str, first: str, last: str) -> str:
@@ -117,7 +117,7 @@ def progress(
     """How far one job is, as a row of the list or as a note on the dashboard."""
     if not shell.is_partial(visit.request):
         return shell.go("/reports")
-    return _progress(visit, _job(visit, job_id).id, form)
+    return progress_of(visit, _job(visit, job_id).id, form)
 
 
 @router.post("/reports/jobs/{job_id}/cancel")
@@ -133,7 +133,7 @@ def cancel(
     audit.record(visit.db, visit.who, audit.Action.JOB_CANCELLED, "job", job.id)
     if not shell.is_partial(visit.request):
         return shell.go("/reports")
-    return _progress(visit, job.id, form)
+    return progress_of(visit, job.id, form)
 
 
 @router.get("/reports/files/{file_id}")
@@ -156,7 +156,8 @@ def _job(visit: Visit, text: str) -> Job:
     return job
 
 
-def _progress(visit: Visit, job_id: UUID, form: str) -> Response:
+def progress_of(visit: Visit, job_id: UUID, form: str) -> Response:
+    """Return how far a report's job is, as a row or as a note."""
     run = _shown(visit, [jobs.get(visit.db, job_id)])[0]
     return shell.page(visit, f"reports/{form}.html", run=run, fresh=True)
 

@@ -151,7 +151,7 @@ def run_now(
     installation = request.app.state.installation
     with installation.database.transaction(who.workspace) as db:
         way = sending.means(installation.settings, installation.keys)
-        run = orders.place(db, way, who, template_id, destinations=_destinations(db, template_id))
+        run = orders.place(db, way, who, template_id, destinations=schedules.destinations(db, definitions.get(db, template_id)))
     deadline = time.monotonic() + (WAIT_SECONDS if wait is None else wait)
     while True:
         with installation.database.transaction(who.workspace) as db:
@@ -160,11 +160,3 @@ def run_now(
         if (ended and all(item["status"] in report_runs.SETTLED for item in found["deliveryResults"])) or time.monotonic() >= deadline:
             return {"runId": found["id"], **found}
         time.sleep(LOOK_SECONDS)
-
-
-def _destinations(db: Session, template_id: UUID) -> list[UUID]:
-    """Return where a run by hand goes: wherever the enabled schedules go, else where the report itself names."""
-    planned = [schedule for schedule in schedules.listed(db, template_id) if schedule.enabled]
-    if planned:
-        return list(dict.fromkeys(item for schedule in planned for item in schedule.destinations))
-    return definitions.get(db, template_id).destinations
