@@ -145,7 +145,7 @@ def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, 
         layers.append(
             {"mark": {**stroke, "strokeDash": [2, 5]}, "encoding": encoding, "transform": [{"filter": "datum.after || datum.edge"}]}
         )
-        layers += _projected(records, x, colours)
+        layers += _projected(records, x, colours) + _alone(records, x, y, colour)
     dots = 45 if len(records) <= DOTS * max(1, len(chart.y)) and not chart.split else 0
     layers.append(
         {
@@ -154,6 +154,21 @@ def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, 
         }
     )
     return {"layer": layers + threshold(chart, scaled, colours) + _breach(chart, records, x, y, colours)}
+
+
+def _alone(records: Records, x: Json, y: Json, colour: Json) -> list[Json]:
+    """Draw a projection of one point as that point with its band: a line through one point shows nothing."""
+    after = [record for record in records if record["after"] and record["y"] is not None]
+    if len(after) != 1:
+        return []
+    one: Json = {"data": {"values": after}}
+    if after[0]["lower"] is not None and after[0]["upper"] is not None:
+        band = {"x": x, "y": {**y, "field": "lower"}, "y2": {"field": "upper"}, "color": colour}
+        return [
+            {**one, "mark": {"type": "rule", "strokeWidth": 6, "opacity": 0.25, "strokeCap": "round"}, "encoding": band},
+            {**one, "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"x": x, "y": y, "color": colour}},
+        ]
+    return [{**one, "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"x": x, "y": y, "color": colour}}]
 
 
 def _edges(records: Records) -> None:
