@@ -13,7 +13,7 @@ from starlette.responses import Response
 from everfix.core import clock, ids
 from everfix.documents.model import Unit
 from everfix.errors import NotFound
-from everfix.failures import issues, patterns
+from everfix.failures import corrections, issues, patterns
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
 from everfix.metrics import periods, query
@@ -57,7 +57,7 @@ def one(visit: session.sees(Scope.ISSUES_READ), issue_id: str) -> Response:  # t
         band=shown.band(issue.risk_score),
         pattern=patterns.get(visit.db, issue.pattern_id) if issue.pattern_id else None,
         facts=_facts(reader, issue),
-        grouping=_grouping(reader, issue),
+        grouping=_grouping(reader, corrections.explained(visit.db, issue)),
         analysis=analysis.of(visit, issue),
         metadata=json.dumps(issue.details, indent=2, ensure_ascii=False, sort_keys=True) if issue.details else "",
         alike=[(str(other.id), other.title, reader.moment(other.occurred_at), other.severity) for other in alike],
@@ -83,17 +83,17 @@ def _facts(reader: shown.Reader, issue: Issue) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if value]
 
 
-def _grouping(reader: shown.Reader, issue: Issue) -> Json | None:
+def _grouping(reader: shown.Reader, assignment: Json | None) -> Json | None:
     """Return why the issue is where it is: the rule, how sure, what spoke for it, and the text that is the same in all."""
-    if issue.assignment is None:
+    if assignment is None:
         return None
-    why = dict(issue.assignment.get("why") or {})
+    why = dict(assignment.get("why") or {})
     evidence = why.pop("evidence", {}) or {}
     signature, rule, frames = why.pop("signature", ""), why.pop("rule", ""), why.pop("frames", [])
     return {
         "rule": str(rule),
-        "confidence": reader.words(issue.assignment.get("confidence"), Unit.PROBABILITY),
-        "version": issue.assignment.get("version", ""),
+        "confidence": reader.words(assignment.get("confidence"), Unit.PROBABILITY),
+        "version": assignment.get("version", ""),
         "signature": str(signature),
         "frames": [str(frame) for frame in frames],
         "because": [str(reason) for reason in why.pop("because", [])] if isinstance(why.get("because"), list) else [],
