@@ -147,6 +147,11 @@ def _curve(fitted: Any, train: Any, y: Any, test: Any, yt: Any) -> list[dict[str
     return points
 
 
+def evaluation() -> pl.DataFrame:
+    """The evaluation of the boosted model."""
+    return _cancer()[1][0][2]
+
+
 def cancer(workspace: Workspace, of: Project) -> tuple[Experiment, list[Model]]:
     """An experiment of three models on the breast cancer set, and one that failed."""
     frame, made = _cancer()
