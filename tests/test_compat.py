@@ -104,7 +104,7 @@ def test_without_a_type_it_is_the_summary(filled: make.Workspace) -> None:
     found = filled.viewer.ok("GET", DATA)
     assert (found["type"], found["days"]) == ("summary", 7)
     assert found["activeOffers"] > 0
-    assert {"activeOffers", "channels", "pendingApprovals"} <= found["data"].keys()
+    assert {"activeOffers", "channels", "journeys", "pendingApprovals"} <= found["data"].keys()
 
 
 @pytest.mark.parametrize("days", [0, 366, "x", "", "1.5"])

@@ -23,16 +23,17 @@ SOURCES = (
     Source(
         "summary",
         "What there is",
-        "Open loops, sources that report, and recommendations that wait for a decision, as it stands now.",
+        "Open loops, sources that report, schedules that are switched on, and recommendations that wait for a decision, as it stands now.",
         (
             column("active_offers", "Open loops", Unit.COUNT, better="down"),
             column("channels", "Sources", Unit.COUNT),
+            column("journeys", "Schedules", Unit.COUNT),
             column("pending_approvals", "Recommendations waiting", Unit.COUNT, better="down"),
         ),
         f"""
         SELECT (SELECT count(*) FROM patterns WHERE status <> 'resolved' AND issue_count >= 2
                 AND last_seen_at >= cast(:end AS timestamptz) - interval '{OPEN_DAYS} days'),
-            (SELECT count(DISTINCT source) FROM issues), (SELECT count(*) FROM recommendations WHERE status = 'pending')
+            (SELECT count(DISTINCT source) FROM issues), (SELECT count(*) FROM report_schedules WHERE enabled), (SELECT count(*) FROM recommendations WHERE status = 'pending')
         """,
         figures=True,
     ),
