@@ -59,9 +59,3 @@ def choices(value: str | None, name: str, allowed: tuple[str, ...], read: Callab
     if wrong or not found:
         raise Invalid(f"{name}: {(wrong or [value])[0][:40]!r} is not allowed", details={name: f"one or more of {', '.join(allowed)}"})
     return found
-
-
-def ordered(low: int | None, high: int | None) -> None:
-    """Raise Invalid unless `risk_min` ≤ `risk_max`."""
-    if low is not None and high is not None and high < low:
-        raise Invalid(f"risk_max {high} is below risk_min {low}", details={"risk_max": f"at least {low}"})

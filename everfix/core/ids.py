@@ -26,7 +26,7 @@ class Prefix(StrEnum):
     COMMENT = "cmt"
     CONNECTOR = "con"
     CORRECTION = "cor"
-    DATASET = "dst"
+    DATASET = "dat"
     DATASET_VERSION = "dsv"
     DEPLOYMENT = "dep"
     EXPERIMENT = "exp"

@@ -50,7 +50,6 @@ PRODUCTION = frozenset({"champion", "production", "prod"})
 CURVES, CURVE_POINTS = 20, 1_000
 EVALUATION = re.compile(r"(^|/)(evaluation|eval_results|predictions)[\w.-]*\.(csv|parquet)$", re.IGNORECASE)
 IMPORTANCE = re.compile(r"(^|/)feature_importances?[\w-]*\.(csv|json)$", re.IGNORECASE)
-CONFUSION = re.compile(r"(^|/)confusion_matrix[\w-]*\.json$", re.IGNORECASE)
 
 
 def number(value: object) -> float | None:
