@@ -34,6 +34,7 @@ PUBLIC = {
 }
 # What an id in a path names, so that another workspace's can be tried.
 NOUNS = (
+    "alert",
     "delivery",
     "destination",
     "export",
@@ -64,6 +65,7 @@ READS = {
     ("POST", "/v1/me/notifications/feed/read-all"),
     ("POST", "/v1/me/notifications/feed/{notification_id}/read"),
 }
+_ALERT = {"name": "x", "metric": "ctr", "operator": "lt", "threshold": 1}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer figures of the workspace, not a list.
 # Routes that answer the same to every workspace.
@@ -139,6 +141,8 @@ BODIES: dict[tuple[str, str], Any] = {
         "config": {"webhookUrl": "https://hooks.slack.com/services/x"},
     },
     ("PATCH", "/api/v1/notifications/providers/{provider_id}"): {"name": "y"},
+    ("POST", "/api/v1/alerts"): _ALERT,
+    ("PUT", "/api/v1/alerts/{alert_id}"): {"threshold": 2},
     ("POST", "/api/v1/attribution"): {"customerId": "00000000-0000-7000-8000-000000000000", "conversionId": "x"},
     ("POST", "/api/v1/admin/dlq"): {"action": "retry", "topic": "x"},
     ("PUT", "/api/v1/ai/analyzer-settings"): {"language": "en"},
@@ -267,14 +271,16 @@ def _dashboard_things(workspace: make.Workspace) -> dict[str, str]:
     schedule = api.ok("POST", f"{reports}/schedules", {"name": "x", "templateId": planned, "cronExpression": "0 8 * * *"})["id"]
     mail = {"kind": "ops_email", "name": "x", "config": {"fromEmail": "a@x.example", "recipients": ["b@x.example"]}}
     provider = api.ok("POST", "/api/v1/notifications/providers", mail)["id"]
-    return {"template": template, "schedule": schedule, "provider": provider, "made_run": run}
+    alert = api.ok("POST", "/api/v1/alerts", _ALERT)["id"]
+    return {"template": template, "schedule": schedule, "provider": provider, "made_run": run, "alert": alert}
 
 
 def _removable(workspace: make.Workspace) -> dict[str, str]:
     """Return new ones of what can be deleted: a route that deletes must not leave the next one without."""
     report = workspace.api.ok("POST", "/v1/reports", {"name": "x", "template": "issue_digest", "format": "json"})["id"]
     schedule = workspace.api.ok("POST", f"/v1/reports/{report}/schedules", {"cron": "0 9 * * *"})["id"]
-    return {"report": report, "schedule": schedule}
+    alert = workspace.api.ok("POST", "/api/v1/alerts", _ALERT)["id"]
+    return {"report": report, "schedule": schedule, "alert": alert}
 
 
 def test_there_are_routes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from everfix.core.db import Json
 from everfix.delivery import addresses, channels, destinations, feed, messages, notices, outbox, targets
 from everfix.delivery.envelope import Target
 from everfix.delivery.messages import Message, Severity
+from everfix.errors import Invalid
 from everfix.failures import alert_metrics, alerts
 from everfix.failures.alerts import Rule
 from everfix.identity import workspaces
@@ -131,6 +133,17 @@ def channel(db: Session, given: object) -> Json:
     if destinations.find(db, destination) is None:
         raise ValueError(f"there is no destination {word[:60]!r}")
     return {"destination": str(destination)}
+
+
+def stored(db: Session, given: Sequence[object]) -> list[Json]:
+    """Return channels as they are stored; raises Invalid naming the wrong one."""
+    found: list[Json] = []
+    for place, item in enumerate(given):
+        try:
+            found.append(channel(db, item))
+        except ValueError as problem:
+            raise Invalid(str(problem), details={f"channels.{place}": str(problem)}) from problem
+    return found
 
 
 # ---- the clock

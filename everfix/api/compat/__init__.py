@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from everfix.api.compat import (
+    alerts,
     attribution,
     cron,
     dashboard_data,
@@ -18,7 +19,7 @@ from everfix.api.compat import (
 )
 
 router = APIRouter()
-for resource in (report_templates, report_schedules, report_runs, notifications, dashboard_data, attribution, records, operations):
+for resource in (report_templates, report_schedules, report_runs, notifications, dashboard_data, attribution, records, operations, alerts):
     router.include_router(resource.router, prefix="/api/v1")
 router.include_router(cron.router)
 router.include_router(ml_reports.router)

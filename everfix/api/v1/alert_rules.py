@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -113,17 +112,6 @@ def channel_word(channel: Json) -> str:
     return "email" if word == "ops_email" else word
 
 
-def channels_of(db: Session, given: Sequence[object]) -> list[Json]:
-    """Return channels as they are stored; raises Invalid naming the wrong one."""
-    found: list[Json] = []
-    for place, item in enumerate(given):
-        try:
-            found.append(alarms.channel(db, item))
-        except ValueError as problem:
-            raise Invalid(str(problem), details={f"channels.{place}": str(problem)}) from problem
-    return found
-
-
 def _pattern(scope: str | Json) -> UUID | None:
     word: Any = scope.get("pattern_id") if isinstance(scope, dict) else scope
     if isinstance(scope, dict) and word is None and scope.get("type", "all") in ALL:
@@ -146,7 +134,7 @@ def _values(db: Session, body: RuleIn | RuleChange) -> dict[str, Any]:
     if body.threshold is not None:
         given |= {"probability": body.threshold.probability, "window_days": body.threshold.window_days}
     if body.channels is not None:
-        given["channels"] = channels_of(db, body.channels)
+        given["channels"] = alarms.stored(db, body.channels)
     return given
 
 

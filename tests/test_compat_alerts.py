@@ -1,0 +1,96 @@
+"""`/api/v1/alerts`: rules on figures, as clients of dashboards write them (D213–D229 where a route shows them)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from everfix.core import ids
+from everfix.failures import alerts
+from tests import delivering, make
+from tests.conftest import Clock
+
+PATH = "/api/v1/alerts"
+RULE = {"name": "Prevention falls", "metric": "acceptance_rate", "operator": "lt", "threshold": 0.5, "channels": ["ops@shop.example"]}
+
+
+def test_d213_d214_d229_a_rule_is_made_with_the_documented_defaults(alice: make.Workspace) -> None:
+    assert alice.viewer.ok("GET", PATH) == []
+    made = alice.analyst.ok("POST", PATH, RULE)
+    assert alice.analyst.post(PATH, RULE).status_code == 201
+    assert (made["windowMinutes"], made["cooldownMinutes"], made["enabled"], made["status"], made["lastFiredAt"]) == (
+        5,
+        60,
+        True,
+        "ok",
+        None,
+    )
+    assert made["channels"] == ["ops@shop.example"]
+    assert made["tenantId"] == str(alice.id)
+    listed = alice.viewer.ok("GET", PATH)
+    assert isinstance(listed, list), "a bare array"
+    assert listed[0] == made == alice.viewer.ok("GET", f"{PATH}/{made['id']}")
+    assert alice.viewer.post(PATH, RULE).status_code == 403
+
+
+def test_d216_d217_put_changes_only_what_is_given_and_delete_removes(alice: make.Workspace, bob: make.Workspace) -> None:
+    made = alice.analyst.ok("POST", PATH, RULE)
+    one = f"{PATH}/{made['id']}"
+    changed = alice.analyst.ok("PUT", one, {"threshold": 0.25, "windowMinutes": 60})
+    assert {key for key in made if made[key] != changed[key]} == {"threshold", "windowMinutes", "updatedAt"}
+    assert bob.analyst.call("PUT", one, json={"threshold": 1}).status_code == 404
+    assert bob.analyst.call("DELETE", one).status_code == 404
+    assert alice.viewer.call("DELETE", one).status_code == 403
+    assert alice.analyst.call("DELETE", one).status_code == 204
+    assert alice.viewer.get(one).status_code == 404
+
+
+def test_d230_destinations_by_uuid_and_the_older_form(alice: make.Workspace) -> None:
+    hook = delivering.destination(alice, "webhook", {"url": "https://hooks.example/in"})
+    given = [str(hook), ids.show(ids.Prefix.DESTINATION, hook), {"type": "email", "target": "a@shop.example"}]
+    made = alice.analyst.ok("POST", PATH, {**RULE, "channels": given})
+    assert made["channels"] == [str(hook), str(hook), "a@shop.example"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"metric": "magic"}, 422),
+        ({"operator": "near"}, 400),
+        ({"threshold": "high"}, 400),
+        ({"windowMinutes": 0}, 400),
+        ({"channels": ["nowhere"]}, 422),
+        ({"channels": ["00000000-0000-7000-8000-000000000000"]}, 422),
+        ({"name": ""}, 400),
+        ({"colour": "red"}, 400),
+    ],
+)
+def test_what_does_not_fit_is_refused(alice: make.Workspace, change: dict[str, Any], status: int) -> None:
+    answer = alice.analyst.post(PATH, {**RULE, **change})
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()["error"]) >= {"code", "message", "status"}
+
+
+@pytest.mark.parametrize(
+    "metric", ["acceptance_rate", "ctr", "revenue", "selection_frequency", "latency_p99", "degraded_scoring_rate", "decision_count"]
+)
+def test_d218_to_d223_every_documented_metric_is_taken(alice: make.Workspace, metric: str) -> None:
+    assert alice.analyst.ok("POST", PATH, {**RULE, "metric": metric})["metric"] in (metric, "issue_count")
+
+
+def test_d228_a_fire_is_seen_on_the_rule_and_in_the_audit_log(alice: make.Workspace, time: Clock) -> None:
+    made = alice.analyst.ok("POST", PATH, {**RULE, "metric": "issue_count", "operator": "gte", "threshold": 2, "windowMinutes": 600_00})
+    alice.learn(*make.failures("database", (0.1, 0.2, 0.3)))
+    with alice.db() as db:
+        db.execute(text("UPDATE issues SET ingested_at = :at"), {"at": time.at})
+    time.advance(minutes=1)
+    with alice.db() as db:
+        assert alerts.evaluate(db, alerts.get(db, "metric", ids.parse(ids.Prefix.ALERT_RULE, made["id"])), time.at)
+    fired = alice.viewer.ok("GET", f"{PATH}/{made['id']}")
+    assert (fired["status"], fired["observed"]) == ("firing", 3)
+    assert fired["lastFiredAt"] is not None
+    alice.work()
+    with alice.db() as db:
+        assert db.execute(text("SELECT count(*) FROM audit_log WHERE action LIKE 'alert%fired%'")).scalar_one() == 1
