@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from everfix.api import pages
+from everfix.api import fields, pages
 from everfix.core import fields as types
 from everfix.core import ids, jobs, outbound, prompt_logs
 from everfix.core.db import Json
@@ -157,7 +157,7 @@ def test(db: Db, who: Admin) -> JobRef:
 
 
 @router.get("/prompt-logs")
-def logs(db: Db, who: Auditor, page: Page, purpose: str | None = None) -> pages.PageOf[PromptLogOut]:
+def logs(db: Db, who: Auditor, page: Page, purpose: fields.Search = None) -> pages.PageOf[PromptLogOut]:
     """Every call of a language model that is still kept: what was sent, what came back, what it cost."""
     query = select(PromptLog)
     return pages.page(db, page, query.where(PromptLog.purpose == purpose) if purpose else query, PromptLog.id, SORTS, _logs)

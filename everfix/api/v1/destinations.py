@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from starlette.responses import Response
@@ -73,9 +73,7 @@ def shown(db: Db, keys: SigningKeys, row: Destination) -> DestinationOut:
 
 
 @router.get("")
-def listed(
-    db: Db, who: Reader, page: Page, keys: SigningKeys, kind: Annotated[str | None, Query(max_length=200)] = None
-) -> pages.PageOf[DestinationOut]:
+def listed(db: Db, who: Reader, page: Page, keys: SigningKeys, kind: fields.Search = None) -> pages.PageOf[DestinationOut]:
     """The workspace's destinations; commas separate several kinds."""
     query = select(Destination).where(destinations.SHARED)
     chosen = fields.choices(kind, "kind", tuple(channels.CHANNELS))

@@ -10,11 +10,12 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from starlette.responses import Response
 
 from everfix.api import fields, pages
+from everfix.core import fields as types
 from everfix.core import ids, live
 from everfix.core.db import Json
 from everfix.core.fields import Moment, dump
@@ -60,7 +61,7 @@ class ReadAll(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(default="", max_length=60)
+    type: types.text(60) = ""  # type: ignore[valid-type]
 
 
 class Marked(BaseModel):
@@ -92,7 +93,7 @@ def listed(
     cursor: Annotated[str | None, Query(max_length=2000)] = None,
     unread_only: bool = False,
     unread: bool = False,
-    type: Annotated[str, Query(max_length=60, description="What a type begins with, e.g. `prediction.`")] = "",
+    type: fields.words(60) = None,  # type: ignore[valid-type]  # what a type begins with, e.g. `prediction.`
     since: Annotated[Moment | None, Query()] = None,
 ) -> Feed:
     """The caller's notifications, newest first."""

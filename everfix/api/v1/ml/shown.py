@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
 from everfix.api import fields
@@ -18,7 +17,7 @@ from everfix.identity.principals import Principal, Scope
 Reader = Annotated[Principal, needs(Scope.ML_READ)]
 Writer = Annotated[Principal, needs(Scope.ML_WRITE)]
 OfProject = Annotated[UUID | None, fields.query_id(ids.Prefix.ML_PROJECT, "project_id")]
-Search = Annotated[str | None, Query(max_length=200, description="A part of the name, in any case.")]
+Search = fields.Search  # a part of the name, in any case
 
 ProjectId: Any = ids.field(ids.Prefix.ML_PROJECT)
 TableId: Any = ids.field(ids.Prefix.ML_TABLE)
