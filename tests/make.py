@@ -192,7 +192,7 @@ def with_history(workspace: Workspace) -> None:
     """Fill a workspace as a quarter of use would: forecasts that were settled, a fix that held, one that failed, one still watched."""
     causes = {
         "database": (120, 90, 75, 61, 50, 44, 37, 33, 24, 21, 12, 5, 1),
-        "payments": (110, 80, 70, 66, 58, 57),
+        "payments": tuple(range(46, 112, 3)),
         "search": (100, 60, 31, 8, 2),
     }
     records = [

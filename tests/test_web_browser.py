@@ -147,7 +147,8 @@ class Watched:
         self.page.on("request", lambda request: self._asked(request.url, server))
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        cut = message.location["url"].endswith("/notifications/stream") and "INCOMPLETE_CHUNKED" in message.text
+        if message.type in ("error", "warning") and not cut:  # the bell's stream has no end: whoever leaves the page cuts it
             self.complaints.append(message.text)
 
     def _asked(self, url: str, server: Server) -> None:
@@ -326,7 +327,7 @@ def test_without_scripts_the_numbers_and_the_forms_are_there(look: Any) -> None:
 
 def test_the_api_explorer_comes_from_this_host(look: Any) -> None:
     page = look("/docs")
-    expect(page.get_by_text("/v1/ingest/events", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="/v1/ingest/events", exact=True)).to_be_visible(timeout=30_000)  # it draws every route
 
 
 def test_signing_out_closes_the_door(chromium: Browser, server: Server, signed_in: Any) -> None:

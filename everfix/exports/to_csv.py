@@ -13,6 +13,7 @@ import io
 import itertools
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -33,7 +34,8 @@ STRANGE = re.compile(
     rb"[\x00-\x08\x0b-\x1f\x7f\xc2\xe2\xef]"
     rb"(?:(?<=[\x00-\x7f])|(?<=\xc2)[\x80-\x9f]|(?<=\xe2)(?:\x80[\xa8-\xae]|\x81[\xa6-\xa9])|(?<=\xef)(?:\xb7[\x90-\xaf]|\xbf[\xbe\xbf]))"
 )
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # stack traces are longer than the module expects of a cell
+LONGEST = min(sys.maxsize, 2**31 - 1)  # stack traces are longer than the csv module expects of a cell
+_reading = threading.Lock()  # its limit is the whole process's: readers of files rely on the usual one
 
 
 def write(path: Path, db: Session, look: Look, told: Callable[[int], None]) -> tuple[int, UUID | None]:
@@ -80,9 +82,18 @@ def _mend(found: list[bytes], texts: list[bool], delimiter: str) -> None:
 
 
 def _mended(row: bytes, texts: list[bool], delimiter: str) -> bytes:
-    ids, *cells = next(csv.reader(io.StringIO(row.decode(), newline=""), delimiter=delimiter))
+    ids, *cells = _cells(row, delimiter)
     shown = [_quoted(neutral(cell)) if is_text and cell else cell for cell, is_text in zip(cells, texts, strict=True)]
     return delimiter.join([ids, *(_sound(cell, delimiter, text) for cell, text in zip(shown, texts, strict=True))]).encode()
+
+
+def _cells(row: bytes, delimiter: str) -> list[str]:
+    with _reading:
+        usual = csv.field_size_limit(LONGEST)
+        try:
+            return next(csv.reader(io.StringIO(row.decode(), newline=""), delimiter=delimiter))
+        finally:
+            csv.field_size_limit(usual)
 
 
 def _quoted(cell: str) -> str:
