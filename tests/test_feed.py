@@ -182,7 +182,16 @@ def test_what_the_loop_tells(alice: make.Workspace, time: conftest.Clock) -> Non
     alice.learn(*make.failures("payments", [hour / 24 for hour in range(1, 9)]))
     found = alice.viewer.ok("GET", FEED, limit=50)["data"]
     types = {item["type"] for item in found}
-    assert {"issue.created", "pattern.updated", "recommendation.created"} <= types
+    assert {"issue.created", "recommendation.created"} <= types
+    assert "pattern.updated" not in types  # nobody watches one yet
+    pattern = alice.viewer.ok("GET", "/v1/patterns")["data"][0]
+    alice.analyst.ok("PATCH", "/v1/settings/notifications", {"min_risk_score_for_alert": 0})
+    alice.analyst.ok("POST", f"/v1/patterns/{pattern['id']}/watch")
+    alice.learn(*make.failures("payments", [hour / 24 for hour in range(10, 13)]))
+    alice.learn(*make.failures("database", (0.25, 0.15, 0.05, 7, 6)))
+    grown = [item for item in alice.analyst.ok("GET", FEED, type="pattern.updated", limit=50)["data"] if "has come" in item["title"]]
+    assert {item["link"] for item in grown} == {f"/patterns/{pattern['id']}"}
+    assert not [item for item in alice.viewer.ok("GET", FEED, limit=50)["data"] if item["type"] == "pattern.updated"]
     assert "8 new issues" in {item["title"] for item in found}
     issue = next(item for item in found if item["type"] == "issue.created" and item["entity_id"])
     alice.analyst.ok("PATCH", f"/v1/issues/{issue['entity_id']}", {"severity": "p1"})

@@ -26,6 +26,7 @@ EVENTS: dict[str, str | None] = {
     "recommendation.created": "notify_on_recommendation",
     "report.ready": "notify_on_report_ready",
     "delivery.failed": None,
+    "comment.mentioned": None,
 }
 WAYS = ("email", "slack", "teams", "pagerduty")
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from everfix import audit
 from everfix.core import clock, ids
 from everfix.delivery import feed
+from everfix.failures import watches
 from everfix.failures.patterns import Pattern
 from everfix.failures.recommendations import Recommendation, RecommendationPattern
 from everfix.ingest.events import Issue
@@ -60,6 +61,23 @@ def escalated(db: Session, issue: Issue, before: str, by: audit.Actor) -> None:
     feed.tell(db, _keyed(event, f"escalated|{issue.id}|{issue.severity}|{clock.now().date()}", severity=issue.severity))
 
 
+def mentioned(db: Session, issue: Issue, comment_id: UUID, body: str, people: Collection[UUID], by: audit.Actor) -> None:
+    """Tell those whom a comment names, but not its own author; who is named is asked for, so neither severity nor risk holds it back."""
+    others = [one for one in people if by.kind != "user" or one != by.actor_id]
+    if not others:
+        return
+    event = feed.Event(
+        "comment.mentioned",
+        f"{by.name} mentioned you on {issue.title}",
+        body[:500],
+        "issue",
+        issue.id,
+        f"/issues/{ids.show(ids.Prefix.ISSUE, issue.id)}",
+        actor={"id": str(by.actor_id) if by.actor_id else None, "name": by.name},
+    )
+    feed.tell(db, _keyed(event, f"mention|{comment_id}"), users=others)
+
+
 def _issues(db: Session, new: Sequence[Issue], at: datetime) -> None:
     if len(new) <= ONE_BY_ONE:
         for issue in new:
@@ -81,7 +99,9 @@ def _pattern(db: Session, pattern: Pattern) -> None:
     title = f"{pattern.name} has come {pattern.issue_count} times"
     link = f"/patterns/{ids.show(ids.Prefix.PATTERN, pattern.id)}"
     event = feed.Event("pattern.updated", title, f"Its risk is {pattern.risk_score}.", "pattern", pattern.id, link)
-    feed.tell(db, _keyed(event, f"pattern|{pattern.id}|{reached}", risk=pattern.risk_score))
+    who = watches.watchers(db, pattern.id)
+    if who:
+        feed.tell(db, _keyed(event, f"pattern|{pattern.id}|{reached}", risk=pattern.risk_score), users=who)
 
 
 def _keyed(event: feed.Event, key: str, *, severity: str | None = None, risk: int | None = None) -> feed.Event:

@@ -9,7 +9,7 @@ closed, and open it again. Nobody can say `resolved` while it is not proven.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from everfix import audit
 from everfix.core import clock, ids
 from everfix.errors import Conflict
-from everfix.failures import corrections, patterns
+from everfix.failures import corrections, patterns, watches
 from everfix.failures.patterns import Pattern
 from everfix.identity import workspaces
 
@@ -67,7 +67,7 @@ def move(db: Session, pattern: Pattern, status: str, now: datetime) -> None:
 def change(db: Session, pattern_id: UUID, values: Mapping[str, Any], *, by: audit.Actor) -> Pattern:
     """Change a pattern's name, status, tags or domain; raises NotFound, Conflict."""
     pattern = _live(db, pattern_id)
-    before = {name: getattr(pattern, name) for name in values}
+    before = {name: _now(pattern, name) for name in values}
     if "status" in values:
         move(db, pattern, values["status"], clock.now())
     for name, value in values.items():
@@ -75,9 +75,26 @@ def change(db: Session, pattern_id: UUID, values: Mapping[str, Any], *, by: audi
             setattr(pattern, name, value)
     pattern.updated_at = clock.now()
     db.flush()
-    changed = {name: [before[name], getattr(pattern, name)] for name in values if before[name] != getattr(pattern, name)}
+    changed = {name: [before[name], _now(pattern, name)] for name in values if before[name] != _now(pattern, name)}
     audit.record(db, by, audit.Action.PATTERN_UPDATED, "pattern", pattern.id, changed)
+    if changed:
+        watches.tell(db, pattern.id, _said(changed), by=by)
     return pattern
+
+
+def _now(pattern: Pattern, name: str) -> Any:  # noqa: ANN401 - by the field
+    """Return a field as people say it: active with a fix in progress is mitigating."""
+    mitigating = name == "status" and pattern.status == ACTIVE and pattern.mitigating_since is not None
+    return MITIGATING if mitigating else getattr(pattern, name)
+
+
+def _said(changed: Mapping[str, Sequence[Any]]) -> str:
+    """Return a change in words: "changed name from A to B"."""
+    return "changed " + " and ".join(f"{name} from {_shown(was)} to {_shown(now)}" for name, (was, now) in changed.items())
+
+
+def _shown(value: object) -> str:
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)) or "none"
 
 
 def close(db: Session, pattern_id: UUID, note: str, *, by: audit.Actor) -> Pattern:
@@ -91,6 +108,7 @@ def close(db: Session, pattern_id: UUID, note: str, *, by: audit.Actor) -> Patte
         pattern.status, pattern.closed_at = RESOLVED, clock.now()
     db.flush()
     audit.record(db, by, audit.Action.PATTERN_CLOSED, "pattern", pattern.id, {"note": note, "resolved": may})
+    watches.tell(db, pattern.id, f"noted how it was closed: {note[:200]}", by=by)
     return pattern
 
 

@@ -22,7 +22,7 @@ from everfix.core import clock, ids, jobs
 from everfix.core import db as database
 from everfix.core.db import Base, Json, WorkspaceRow
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import belongings, figures, fingerprint, patterns, rules
+from everfix.failures import belongings, figures, fingerprint, patterns, rules, watches
 from everfix.failures.patterns import Pattern
 from everfix.failures.rules import Rules, Subject, Word
 from everfix.ingest.events import Issue
@@ -184,6 +184,7 @@ def undo(db: Session, correction_id: UUID, *, by: audit.Actor) -> Correction:
     _restore(db, row)
     _follow(db, touched - set(db.execute(text(_DROP)).scalars()))
     audit.record(db, by, audit.Action.CORRECTION_REVOKED, "correction", row.id, {"kind": row.kind, "number": row.number})
+    _tell(db, row, f"took back that {row.moved} failures were {SAID[row.kind]}", by)
     return row
 
 
@@ -308,7 +309,15 @@ def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] 
     shown = {"source": row.source_id, "target": row.target_id}
     told |= {name: ids.show(ids.Prefix.PATTERN, value) for name, value in shown.items() if value is not None}
     audit.record(db, by, audit.Action.CORRECTION_MADE, "correction", row.id, told)
+    _tell(db, row, f"{SAID[row.kind]} {row.moved} failures", by)
     return row
+
+
+def _tell(db: Session, row: Correction, words: str, by: audit.Actor) -> None:
+    """Tell the watchers of the patterns that a word names; one that it made and its undo dropped is not there any more."""
+    named = [one for one in (row.source_id, row.target_id) if one is not None]
+    for pattern_id in db.execute(select(Pattern.id).where(Pattern.id.in_(named))).scalars().all():
+        watches.tell(db, pattern_id, words, by=by)
 
 
 def _placed(db: Session, old: Rules, new: Rules) -> list[tuple[Subject, UUID | None, int, rules.Place]]:

@@ -16,7 +16,7 @@ from everfix import audit
 from everfix.core import clock, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
 from everfix.errors import Forbidden, NotFound
-from everfix.failures import changes, issues
+from everfix.failures import announcements, changes, issues
 from everfix.failures.corrections import Correction
 from everfix.identity.members import Member
 from everfix.identity.users import User
@@ -67,6 +67,7 @@ def comment(db: Session, issue_id: UUID, body: str, *, by: audit.Actor) -> Comme
     db.add(row)
     db.flush()
     audit.record(db, by, audit.Action.COMMENT_CREATED, "issue", issue.id, {"comment": ids.show(ids.Prefix.COMMENT, row.id)})
+    announcements.mentioned(db, issue, row.id, body, row.mentions, by)
     return row
 
 

@@ -34,6 +34,7 @@ from everfix.failures import (
     recommendations,
     rules,
     verifications,
+    watches,
 )
 from everfix.identity import workspaces
 from everfix.ingest.events import Issue
@@ -200,6 +201,7 @@ def announce(db: Session, batch: Batch) -> None:
     """Hold alert rules against the new predictions, and tell people what came."""
     alerts.check(db, batch.now, sorted(batch.touched))
     announcements.tell(db, batch.now, batch.issues, batch.touched)
+    watches.follow(db)
 
 
 STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, recommend, verify, announce)
@@ -231,6 +233,7 @@ def follow(db: Session, pattern_ids: Sequence[UUID], now: datetime) -> None:
     batch = Batch(now, [], touched=set(pattern_ids))
     for step in (recount, predict, recommend, verify):
         step(db, batch)
+    watches.follow(db)
 
 
 def task_follow(job: jobs.Running) -> Json:
@@ -249,6 +252,7 @@ def refresh(db: Session, now: datetime) -> int:
     rating.rate(db, sorted(made), made)
     recommendations.refresh(db, sorted(made))
     verifications.check(db, now)
+    watches.follow(db)
     alerts.check(db, now)
     return len(made)
 
