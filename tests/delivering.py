@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from everfix.core import ids, outbound
 from everfix.delivery import destinations, feed, messages, outbox, personal, preferences, targets
-from everfix.delivery.messages import Artifact
+from everfix.delivery.messages import Artifact, Picture
 from everfix.delivery.outbox import Delivery
 from everfix.failures import alerts
 from everfix.identity import tokens
@@ -44,6 +44,10 @@ def artifact(workspace: make.Workspace, filename: str, body: bytes, media_type: 
     stored = workspace.installation.storage.put(workspace.id, f"tests/{filename}", body)
     given = {"format": filename.rpartition(".")[2], "filename": filename, "media_type": media_type, **more}
     return Artifact(size=stored.size, sha256=stored.sha256, storage_key=stored.key, **given)
+
+
+def picture(workspace: make.Workspace, filename: str, body: bytes, **more: Any) -> Picture:
+    return Picture.model_validate({**artifact(workspace, filename, body, "image/png").model_dump(), **more})
 
 
 def send(workspace: make.Workspace, recipients: Sequence[str] = (), chosen: Sequence[UUID] = (), **message: Any) -> list[UUID]:

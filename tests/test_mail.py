@@ -46,7 +46,7 @@ def test_a_mail_has_text_html_files_and_charts(alice: make.Workspace, sink: sink
         delivering.artifact(here, "weekly.csv", b"a,b\r\n1,2\r\n", "text/csv"),
         delivering.artifact(here, "wöchentlich.pdf", bytes(range(256)), "application/pdf"),
     ]
-    charts = [delivering.artifact(here, "Risk trend.png", PNG, "image/png")]
+    charts = [delivering.picture(here, "Risk trend.png", PNG)]
     (row,) = deliver(here, paragraphs=["12 failures & <b>3</b> fewer."], artifacts=artifacts, charts=charts, subject="Wöchentliche Fehler")
     (mail,) = sink.mails
     assert (row.status, row.receipt["server"]) == ("sent", "OK queued as 4711")
@@ -65,6 +65,38 @@ def test_a_mail_has_text_html_files_and_charts(alice: make.Workspace, sink: sink
     found = {item.get_filename(): item.get_payload(decode=True) for item in mail.iter_attachments()}
     assert found == {"weekly.csv": b"a,b\r\n1,2\r\n", "wöchentlich.pdf": bytes(range(256))}
     assert sink.envelopes == [("reports@everfix.example", ["anna@shop.example"])]
+
+
+def test_charts_too_large_for_the_server_become_a_link_before_a_file_does(alice: make.Workspace) -> None:
+    """The PDF has the charts too, so it is what stays; a mail that is still too large then has links for both, and charts again."""
+    with sinks.mail(data_size_limit=500_000) as sink:
+        here = delivering.reaching(alice, smtp=sink.url)
+        charts = [delivering.picture(here, f"chart-{n}.png", PNG + bytes(140_000), title=f"Risk {n}", alt="It rises.") for n in (1, 2)]
+        small, large = (delivering.artifact(here, f"{size}.pdf", bytes(size), "application/pdf") for size in (90_000, 400_000))
+        deliver(here, charts=charts, artifacts=[small])
+        deliver(here, charts=charts, artifacts=[large])
+        first, second = sink.mails
+    html = part(first, "text/html").get_content()
+    assert [item.get_filename() for item in first.iter_attachments()] == ["90000.pdf"]
+    assert "cid:" not in html
+    assert "Too large to show here: Risk 1, Risk 2." in html
+    assert 'href="http://testserver/reports/runs/1">See them in the report' in html
+    html = part(second, "text/html").get_content()
+    assert list(second.iter_attachments()) == []
+    assert html.count('alt="It rises."') == html.count('src="cid:') == 2
+    assert "Too large to show here" not in html
+    assert "400000.pdf" in html
+
+
+def test_only_as_many_charts_are_shown_as_a_mail_should_hold(alice: make.Workspace, sink: sinks.MailSink) -> None:
+    here = delivering.reaching(alice, smtp=sink.url)
+    charts = [delivering.picture(here, f"{n}.png", PNG + bytes(1_400_000), title=f"Risk {n}") for n in (1, 2, 3)]
+    (row,) = deliver(here, charts=charts)
+    (mail,) = sink.mails
+    assert row.status == "sent"
+    html = part(mail, "text/html").get_content()
+    assert html.count('src="cid:') == 2
+    assert "Too large to show here: Risk 3." in html
 
 
 def test_each_recipient_gets_an_own_mail_and_an_own_end(alice: make.Workspace, sink: sinks.MailSink) -> None:

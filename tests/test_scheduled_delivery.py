@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from uuid import UUID
 
 import pytest
+from PIL import Image
 from sqlalchemy import select, text, update
 
 from everfix import documents
 from everfix.delivery import messages, outbox
 from everfix.delivery.outbox import Delivery
-from everfix.documents.model import Document, Figures, Table
+from everfix.documents.model import Chart, Document, Figures, Table
 from everfix.identity.members import Member
 from everfix.reports import build, definitions, sending, ticks, variants, watchdog
 from everfix.reports.runs import Run
@@ -65,6 +69,37 @@ def test_the_rows_are_there_before_the_work_starts(anna: make.Workspace, time: C
         ("a@shop.example", "planned", NOON),
         ("b@shop.example", "planned", NOON),
     ]
+
+
+def test_the_charts_of_the_report_stand_in_its_mail(anna: make.Workspace, post: sinks.MailSink, time: Clock) -> None:
+    """As inline parts of the HTML part, drawn from the run's own snapshot, with a title and words for who cannot see them."""
+    anna.learn(*make.failures("database", (9, 5, 2)), *make.failures("payments", (8, 6, 3)))
+    fire(anna, time, report_type="executive_summary", recipients=["a@shop.example"], formats=["pdf"])
+    (mail,) = post.mails
+    (html,) = [part for part in mail.walk() if part.get_content_type() == "text/html"]
+    (related,) = [part for part in mail.walk() if part.get_content_type() == "multipart/related"]
+    pictures = {str(part["Content-ID"]).strip("<>"): part for part in related.walk() if part.get_content_type() == "image/png"}
+    (run,) = made(anna)
+    charts = [block for section in document_of(run).sections for block in section.blocks if isinstance(block, Chart) and block.table.rows]
+    assert len(charts) >= 2
+    shown = [(cid, unescape(alt)) for cid, alt in re.findall(r'<img src="cid:([^"]+)" alt="([^"]+)"', html.get_content())]
+    assert [alt for _, alt in shown] == [chart.alt for chart in charts]
+    assert set(pictures) == {cid for cid, _ in shown}
+    assert all(chart.title in html.get_content() for chart in charts)
+    for cid, _ in shown:
+        picture = Image.open(io.BytesIO(pictures[cid].get_content())).convert("RGB")
+        assert picture.width == 2 * 584
+        assert picture.getpixel((0, 0)) == (255, 255, 255)  # a dark mail puts no dark letters on a dark ground
+        assert len(set(picture.resize((292, picture.height // 4)).get_flattened_data())) > 20  # something is drawn
+    assert [part.get_content_type() for part in mail.iter_attachments()] == ["application/pdf"]
+
+
+def test_no_charts_are_drawn_where_no_mail_waits_for_them(anna: make.Workspace, time: Clock) -> None:
+    anna.learn(*make.failures("database", (9, 5, 2)))
+    fire(anna, time, report_type="executive_summary", recipients=["C0123ABCD"], formats=["json"])
+    (run,) = made(anna)
+    kept = [key.rpartition(".")[2] for key in anna.installation.storage.keys(anna.id, f"reports/{run.id}")]
+    assert kept == ["json"]
 
 
 def test_each_recipient_gets_the_report_once(anna: make.Workspace, post: sinks.MailSink, time: Clock) -> None:

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from everfix.core import links
 from everfix.delivery.envelope import Envelope
-from everfix.delivery.messages import Artifact
+from everfix.delivery.messages import Artifact, Picture
 from everfix.errors import Gone, Outbound
 
 MOST_BYTES = 20_000_000  # of all attachments of one message together
+MOST_PICTURE_BYTES = 3_000_000  # of all charts that one mail shows in its text
 LINK_LIFE = timedelta(days=30)
 
 
@@ -26,6 +27,18 @@ def split(envelope: Envelope) -> tuple[list[Artifact], list[Artifact]]:
     kept = {item.storage_key for item in inline}
     files = envelope.message.files
     return [item for item in files if item.storage_key in kept], [item for item in files if item.storage_key not in kept]
+
+
+def shown(envelope: Envelope) -> list[Picture]:
+    """Return the charts that a mail shows: the first ones of the report, as many as fit."""
+    found: list[Picture] = []
+    room = MOST_PICTURE_BYTES
+    for item in envelope.message.pictures:
+        room -= item.size
+        if room < 0:
+            break
+        found.append(item)
+    return found
 
 
 def read(envelope: Envelope, item: Artifact) -> bytes:

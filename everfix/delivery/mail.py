@@ -20,7 +20,7 @@ from everfix.core import clock
 from everfix.core.db import Json
 from everfix.delivery import addresses, files, smtp
 from everfix.delivery.envelope import Channel, Config, Envelope
-from everfix.delivery.messages import Artifact
+from everfix.delivery.messages import Artifact, Picture
 from everfix.errors import Outbound
 
 MOST_RECIPIENTS = 200
@@ -61,16 +61,22 @@ def send(envelope: Envelope) -> Json:
     composed: dict[str, Any] = {}
 
     def compose(limit: int | None) -> EmailMessage:
-        mail = message(envelope, sender, files.split(envelope))
-        if limit is not None and len(mail.as_bytes()) > limit:
-            mail = message(envelope, sender, ([], envelope.message.files))
-        composed["mail"] = mail
+        for split, shown in _ways(envelope):
+            composed["mail"] = mail = message(envelope, sender, split, shown)
+            if limit is None or len(mail.as_bytes()) <= limit:
+                break
         return mail
 
     guard = envelope.guard if guarded else None
     words = smtp.send(smtp.server(url), parseaddr(sender)[1], envelope.target.recipient, compose, guard, ssl.create_default_context())
     mail = composed["mail"]
     return {"message_id": mail["Message-ID"], "server": words, "attachments": [part.get_filename() for part in mail.iter_attachments()]}
+
+
+def _ways(envelope: Envelope) -> list[tuple[tuple[list[Artifact], list[Artifact]], list[Picture]]]:
+    """Return (attached and linked files, charts shown), the fullest mail first: charts go before files, whose PDF has them too."""
+    whole, linked, shown = files.split(envelope), envelope.message.files, files.shown(envelope)
+    return [(whole, shown), (whole, []), (([], linked), shown), (([], linked), [])]
 
 
 def _server(envelope: Envelope) -> tuple[str, bool]:
@@ -92,8 +98,8 @@ def sender_of(envelope: Envelope) -> str:
     return chosen
 
 
-def message(envelope: Envelope, sender: str, split: tuple[list[Artifact], list[Artifact]]) -> EmailMessage:
-    """Return the mail with some files attached and the others as links."""
+def message(envelope: Envelope, sender: str, split: tuple[list[Artifact], list[Artifact]], shown: list[Picture]) -> EmailMessage:
+    """Return the mail with some files attached and the others as links, some charts shown and the others named."""
     said, (attached, linked) = envelope.message, split
     mail = EmailMessage(policy=SMTP)
     name, address = parseaddr(sender)
@@ -110,7 +116,7 @@ def message(envelope: Envelope, sender: str, split: tuple[list[Artifact], list[A
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     links = [{"filename": item.filename, "url": files.link(envelope, item), "size": f"{item.size / 1e6:.1f} MB"} for item in linked]
     mail.set_content(_text(envelope, links, attached), cte="quoted-printable")
-    _add_html(mail, envelope, links, attached)
+    _add_html(mail, envelope, links, attached, shown)
     for item in attached:
         main, _, sub = item.media_type.partition(";")[0].partition("/")
         mail.add_attachment(files.read(envelope, item), maintype=main, subtype=sub or "octet-stream", filename=item.filename)
@@ -133,12 +139,15 @@ def _text(envelope: Envelope, linked: list[dict[str, str]], attached: list[Artif
     return "\n\n".join(parts) + "\n"
 
 
-def _add_html(mail: EmailMessage, envelope: Envelope, linked: list[dict[str, str]], attached: list[Artifact]) -> None:
+def _add_html(
+    mail: EmailMessage, envelope: Envelope, linked: list[dict[str, str]], attached: list[Artifact], pictures: list[Picture]
+) -> None:
     said = envelope.message
-    shown = [(item, f"chart{place}.{envelope.key}") for place, item in enumerate(said.pictures, 1)]
+    shown = [(item, f"chart{place}.{envelope.key}") for place, item in enumerate(pictures, 1)]
     body = _template().render(
         message=said,
-        pictures=[{"cid": cid, "alt": item.filename.rpartition(".")[0] or item.filename} for item, cid in shown],
+        pictures=[{"cid": cid, "title": item.title, "alt": item.alt or _named(item), "width": item.width} for item, cid in shown],
+        missing=[_named(item) for item in said.pictures[len(pictures) :]],
         linked=linked,
         attached=[item.filename for item in attached],
         recipient=envelope.target.recipient,
@@ -153,6 +162,10 @@ def _add_html(mail: EmailMessage, envelope: Envelope, linked: list[dict[str, str
         html.add_related(
             files.read(envelope, item), maintype=main, subtype=sub, cid=f"<{cid}>", disposition="inline", filename=item.filename
         )
+
+
+def _named(item: Picture) -> str:
+    return item.title or item.filename.rpartition(".")[0] or item.filename
 
 
 @lru_cache(maxsize=1)

@@ -37,6 +37,14 @@ class Artifact(BaseModel):
     file_id: UUID | None = None
 
 
+class Picture(Artifact):
+    """A chart that a mail shows in its text: `title` stands above it, `alt` is read aloud, or shown where pictures are blocked."""
+
+    title: str = ""
+    alt: str = ""
+    width: int = 584  # pixels of the page, which may be fewer than the picture's own
+
+
 class Message(WorkspaceRow, Base):
     """One message. `paragraphs` open it (the executive summary), `sections` holds a paragraph per section id, `takeaways` are bullets."""
 
@@ -62,9 +70,9 @@ class Message(WorkspaceRow, Base):
         return [Artifact.model_validate(item) for item in self.artifacts]
 
     @property
-    def pictures(self) -> list[Artifact]:
-        """The images that a mail shows in its text."""
-        return [Artifact.model_validate(item) for item in self.charts]
+    def pictures(self) -> list[Picture]:
+        """The charts that a mail shows in its text."""
+        return [Picture.model_validate(item) for item in self.charts]
 
     @property
     def accent(self) -> str:
@@ -85,7 +93,7 @@ def write(
     brand: str = "Everfix",
     colour: str = "",
     artifacts: Sequence[Artifact] = (),
-    charts: Sequence[Artifact] = (),
+    charts: Sequence[Picture] = (),
     data: Json | None = None,
 ) -> Message:
     """Store a message and return it; `data` is a webhook's own body beside the text."""

@@ -68,9 +68,11 @@ def svg(
     currency: str = "USD",
     timezone: str = "UTC",
     brand: str = "#0f766e",
+    ground: str = "transparent",
 ) -> str:
-    """Return the chart as SVG text with a transparent ground; see `spec` for the arguments and errors."""
+    """Return the chart as SVG text, on a transparent ground unless it is given a colour; see `spec` for the arguments and errors."""
     drawn = spec(chart, theme=theme, width=width, height=height, currency=currency, timezone=timezone, brand=brand)
+    drawn["background"] = ground
     del drawn["description"]  # whoever places the picture says `alt` beside it, once
     return str(_drawer().vegalite_to_svg(drawn, vl_version=VERSION, allowed_base_urls=[]))
 

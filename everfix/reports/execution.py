@@ -19,7 +19,7 @@ from everfix.core.db import Json
 from everfix.delivery import feed, outbox
 from everfix.documents.model import Document
 from everfix.narrative import Account, How
-from everfix.reports import build, conditions, definitions, making, runs, sending, templates, variants
+from everfix.reports import build, conditions, definitions, making, pictures, runs, sending, templates, variants
 from everfix.reports.runs import FINAL, Run, Status, Trigger
 from everfix.reports.schedules import Schedule
 
@@ -38,6 +38,7 @@ def execute(job: jobs.Running) -> Json:
         document = _document(job, run_id)
         formats = making.render(job, run_id, document)
         variants.make(job, run_id)
+        drawn = pictures.draw(job, run_id)
     except jobs.Cancelled:
         with job.database.transaction(job.workspace) as db:
             finish(db, runs.get(db, run_id), Status.CANCELLED, "cancelled")
@@ -45,7 +46,7 @@ def execute(job: jobs.Running) -> Json:
     job.report(0.95, "sending")
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        skipped = _send(db, run, document, job.services.url)
+        skipped = _send(db, run, document, job.services.url, drawn)
         if skipped is not None:
             finish(db, run, Status.SKIPPED, skipped)
         else:
@@ -53,15 +54,15 @@ def execute(job: jobs.Running) -> Json:
     return {"run": str(run_id), "formats": formats}
 
 
-def _send(db: Session, run: Run, document: Document, url: str) -> str | None:
+def _send(db: Session, run: Run, document: Document, url: str, drawn: pictures.Drawn) -> str | None:
     """Release the ledger's rows with the run's message; returns why nothing was to be sent, where a condition says so."""
     rows = [row for row in sending.rows(db, run) if row.status in outbox.WAITING]
     if run.inputs.get("run_as") == "recipient":
-        variants.release(db, run, rows, url)
+        variants.release(db, run, rows, url, drawn)
         return None
     reason = making.unmet(db, run, document)
     if reason is None:
-        sending.release(db, run, document, url, rows)
+        sending.release(db, run, document, url, rows, drawn.get(run.id, ()))
         return None
     if run.inputs["condition"].get("otherwise") == "say_so" and rows:
         outbox.release(db, rows, sending.nothing(db, run, document, url, reason).id)

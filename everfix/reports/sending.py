@@ -14,7 +14,7 @@ from everfix.core.crypto import Keys
 from everfix.core.outbound import Guard
 from everfix.delivery import addresses, messages, outbox, targets
 from everfix.delivery.envelope import Target
-from everfix.delivery.messages import Artifact, Message
+from everfix.delivery.messages import Artifact, Message, Picture
 from everfix.delivery.outbox import Delivery
 from everfix.documents.model import Document
 from everfix.errors import Invalid
@@ -66,17 +66,27 @@ def rows(db: Session, run: Run) -> Sequence[Delivery]:
     return outbox.of_run(db, run.id)
 
 
-def release(db: Session, run: Run, document: Document, url: str, chosen: Sequence[Delivery], whole: Run | None = None) -> Message | None:
+def release(
+    db: Session,
+    run: Run,
+    document: Document,
+    url: str,
+    chosen: Sequence[Delivery],
+    charts: Sequence[Picture] = (),
+    whole: Run | None = None,
+) -> Message | None:
     """Give waiting rows the message of a run that is made, and queue them; a run of which nobody is told makes no message."""
     waiting = [row for row in chosen if row.status in outbox.WAITING]
     if not waiting:
         return None
-    message = write(db, run, document, url, runs.files(db, [run.id])[run.id], whole or run)
+    message = write(db, run, document, url, runs.files(db, [run.id])[run.id], whole or run, charts)
     outbox.release(db, waiting, message.id)
     return message
 
 
-def write(db: Session, run: Run, document: Document, url: str, files: Sequence[File], whole: Run) -> Message:
+def write(
+    db: Session, run: Run, document: Document, url: str, files: Sequence[File], whole: Run, charts: Sequence[Picture] = ()
+) -> Message:
     """Store what is said about a run: its narrative, its files, and what a webhook gets beside them."""
     said = document.narrative
     return messages.write(
@@ -90,6 +100,7 @@ def write(db: Session, run: Run, document: Document, url: str, files: Sequence[F
         brand=document.brand.name,
         colour=document.brand.colour,
         artifacts=[_artifact(file) for file in files if file.format in run.formats],
+        charts=charts,
         data=_data(run, document, whole),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,6 +12,7 @@ import everfix
 from everfix.core import clock, ids, jobs, prompt_logs
 from everfix.core.db import Json
 from everfix.delivery import outbox
+from everfix.delivery.messages import Picture
 from everfix.delivery.outbox import Delivery
 from everfix.documents.model import Document
 from everfix.reports import audiences, making, runs, sending
@@ -90,7 +91,7 @@ def _variant(run: Run, audience: Audience, document: Document, written: Json, di
     )
 
 
-def release(db: Session, run: Run, rows: Sequence[Delivery], url: str) -> None:
+def release(db: Session, run: Run, rows: Sequence[Delivery], url: str, drawn: Mapping[UUID, Sequence[Picture]]) -> None:
     """Give each recipient the message of the variant they see, or the reason why there is none for them."""
     for child in children(db, run.id):
         document = Document.model_validate(child.document)
@@ -98,7 +99,7 @@ def release(db: Session, run: Run, rows: Sequence[Delivery], url: str) -> None:
         reason = making.unmet(db, child, document)
         child.status, child.reason, child.finished_at = Status.SUCCEEDED, "", clock.now()
         if reason is None:
-            sending.release(db, child, document, url, own, run)
+            sending.release(db, child, document, url, own, drawn.get(child.id, ()), run)
         elif child.inputs["condition"].get("otherwise") == "say_so" and own:
             outbox.release(db, own, sending.nothing(db, run, document, url, reason).id)
         else:
