@@ -23,6 +23,7 @@ failures
 metrics
 reports exports
 deps ranges
+pages
 api web
 migrations
 installation

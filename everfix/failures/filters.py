@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from sqlalchemy import ColumnElement, Select
 
 from everfix.core import fields, ids
+from everfix.errors import Invalid
 from everfix.failures import issues, patterns
 from everfix.failures.patterns import Pattern
 from everfix.failures.predictions import Prediction
@@ -17,6 +18,16 @@ from everfix.ingest import events
 from everfix.ingest.events import Issue
 
 Words = fields.text(200)
+ISSUE_SORTS = {
+    "risk_score": Issue.risk_score,
+    "ingested_at": Issue.ingested_at,
+    "source_created_at": Issue.source_created_at,
+    "severity": Issue.severity,
+    "status": Issue.status,
+    "updated_at": Issue.updated_at,
+    "created_at": Issue.created_at,
+    "occurred_at": Issue.occurred_at,
+}
 RiskBound = Annotated[int | None, Field(ge=0, le=100)]
 
 
@@ -160,3 +171,20 @@ class RecommendationFilter(Filter):
             (self.status, one_of(Recommendation.status)),
             (self.impact, one_of(Recommendation.impact)),
         )
+
+
+SAVEABLE: Mapping[str, type[Filter]] = {"issues": IssueFilter, "patterns": PatternFilter}  # lists that views are saved of
+
+
+def sound(resource: str, values: Mapping[str, Any]) -> Filter:
+    """Return the filter that these values make; raises Invalid for those that the list would refuse."""
+    known = SAVEABLE[resource]
+    unknown = values.keys() - known.model_fields.keys()
+    if unknown:
+        allowed = ", ".join(known.model_fields)
+        raise Invalid(f"there is no filter {min(unknown)[:40]!r}", details={f"filters.{min(unknown)[:40]}": f"one of {allowed}"})
+    try:
+        return known.model_validate(dict(values))
+    except ValidationError as problem:
+        details = {f"filters.{'.'.join(map(str, error['loc']))}": error["msg"] for error in problem.errors()}
+        raise Invalid("a filter does not fit", details=details) from problem

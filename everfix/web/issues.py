@@ -1,40 +1,25 @@
-"""Issues: the riskiest of the last days, and one issue: what happened, and why it was put where it is."""
+"""One issue: what happened, and why it was put where it is."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
-from sqlalchemy import func, select
+from sqlalchemy import select
 from starlette.responses import Response
 
-from everfix.core import clock, ids
+from everfix.core import ids
 from everfix.documents.model import Unit
 from everfix.errors import NotFound
 from everfix.failures import corrections, issues, patterns
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
-from everfix.metrics import periods, query
 from everfix.web import analysis, session, shell, shown
 
 router = APIRouter(include_in_schema=False)
-DAYS, LISTED, ALIKE = 90, 50, 5
+ALIKE = 5
 Json = dict[str, Any]
-
-
-@router.get("/issues")
-def listed(visit: session.sees(Scope.ISSUES_READ)) -> Response:  # type: ignore[valid-type]
-    """The issues of the last days, riskiest first."""
-    newest = visit.db.execute(select(func.max(Issue.occurred_at))).scalar_one()
-    now = clock.now()
-    as_of = now if newest is None or now - newest < timedelta(days=DAYS) else newest + timedelta(seconds=1)
-    found = query.table(visit.db, "issue_list", periods.last(DAYS, as_of, visit.here.timezone), {"limit": LISTED})
-    reader = shown.Reader.of(visit.here)
-    keep = ("title", "severity", "status", "risk_score", "pattern", "occurred_at")
-    table = shown.table(reader, found, keep=keep, under={"title": "service"})
-    return shell.page(visit, "issues/list.html", table=table, days=DAYS, until=reader.moment(newest) if as_of != now else "")
 
 
 @router.get("/issues/{issue_id}")

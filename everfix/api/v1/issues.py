@@ -31,19 +31,7 @@ Reader = Annotated[Principal, needs(Scope.ISSUES_READ)]
 Writer = Annotated[Principal, needs(Scope.ISSUES_WRITE)]
 PatternRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.PATTERN, value))]
 UserRef = Annotated[UUID, BeforeValidator(lambda value: ids.parse(ids.Prefix.USER, value))]
-SORTS = pages.Sorts(
-    {
-        "risk_score": Issue.risk_score,
-        "ingested_at": Issue.ingested_at,
-        "source_created_at": Issue.source_created_at,
-        "severity": Issue.severity,
-        "status": Issue.status,
-        "updated_at": Issue.updated_at,
-        "created_at": Issue.created_at,
-        "occurred_at": Issue.occurred_at,
-    },
-    "-created_at",
-)
+SORTS = pages.Sorts(filters.ISSUE_SORTS, "-created_at")
 
 
 class IssueOut(BaseModel):

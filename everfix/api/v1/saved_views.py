@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from everfix.api import fields
 from everfix.core import fields as types
 from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, needs
-from everfix.errors import Invalid
 from everfix.failures import filters, views
 from everfix.failures.views import SavedView
 from everfix.identity.principals import Principal, Scope
@@ -24,7 +23,6 @@ ViewId = Annotated[UUID, fields.path_id(ids.Prefix.SAVED_VIEW, "saved view", "sa
 Reader = Annotated[Principal, needs(Scope.ISSUES_READ)]
 Writer = Annotated[Principal, needs(Scope.ISSUES_WRITE)]
 Resource = Literal["issues", "patterns"]
-FILTERS: dict[str, type[filters.Filter]] = {"issues": filters.IssueFilter, "patterns": filters.PatternFilter}
 
 
 class ViewOut(BaseModel):
@@ -78,19 +76,6 @@ def shown(row: SavedView, who: Principal) -> ViewOut:
     return ViewOut.model_validate({**columns, "mine": row.owner_id == who.actor_id})
 
 
-def _sound(resource: str, given: Json) -> None:
-    """Raise Invalid for filters that the list would refuse."""
-    unknown = given.keys() - FILTERS[resource].model_fields.keys()
-    if unknown:
-        known = ", ".join(FILTERS[resource].model_fields)
-        raise Invalid(f"there is no filter {min(unknown)[:40]!r}", details={f"filters.{min(unknown)[:40]}": f"one of {known}"})
-    try:
-        FILTERS[resource].model_validate(given)
-    except ValidationError as problem:
-        details = {f"filters.{'.'.join(map(str, error['loc']))}": error["msg"] for error in problem.errors()}
-        raise Invalid("a filter does not fit", details=details) from problem
-
-
 @router.get("")
 def listed(db: Db, who: Reader, resource: Resource | None = None) -> ViewList:
     """One's own saved views and those shared by others."""
@@ -100,7 +85,7 @@ def listed(db: Db, who: Reader, resource: Resource | None = None) -> ViewList:
 @router.post("", status_code=201)
 def create(db: Db, who: Writer, body: NewView) -> ViewOut:
     """Save a view; its filters are those of the list."""
-    _sound(body.resource, body.filters)
+    filters.sound(body.resource, body.filters)
     return shown(views.create(db, body.model_dump(), by=who), who)
 
 
@@ -115,7 +100,7 @@ def change(db: Db, who: Writer, saved_view_id: ViewId, body: ViewChange) -> View
     """Change one's own view."""
     values = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
     if "filters" in values:
-        _sound(views.get(db, saved_view_id, who.actor_id).resource, values["filters"])
+        filters.sound(views.get(db, saved_view_id, who.actor_id).resource, values["filters"])
     return shown(views.change(db, saved_view_id, values, by=who), who)
 
 

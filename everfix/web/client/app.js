@@ -104,3 +104,41 @@ if (document.querySelector("[data-bell]") && window.EventSource) {
   });
   addEventListener("pagehide", () => source.close());
 }
+
+// ---- lists that one chooses from: how many are chosen, all at once, and the keys / j k x
+function choosing(form) {
+  const boxes = [...form.querySelectorAll("input[name='chosen']")];
+  const chosen = boxes.filter((box) => box.checked).length;
+  const all = form.querySelector("[data-choose-all]");
+  if (all) {
+    all.checked = chosen > 0 && chosen === boxes.length;
+    all.indeterminate = chosen > 0 && chosen < boxes.length;
+  }
+  const told = form.querySelector("[data-chosen]");
+  if (told) told.textContent = chosen ? `${chosen} chosen` : "None chosen";
+  for (const button of form.querySelectorAll("button[name='op']")) button.disabled = !chosen;
+}
+
+for (const form of document.querySelectorAll("form[data-choosing]")) {
+  choosing(form);
+  form.addEventListener("change", (event) => {
+    if (event.target.matches("[data-choose-all]"))
+      for (const box of form.querySelectorAll("input[name='chosen']")) box.checked = event.target.checked;
+    choosing(form);
+  });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type='checkbox']), select, textarea")) return;
+  const search = document.querySelector("[data-search]");
+  if (event.key === "/" && search) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+    return;
+  }
+  const rows = [...document.querySelectorAll("a[data-row]")];
+  const at = rows.findIndex((row) => row.closest("tr").contains(document.activeElement));
+  if (event.key === "j" || event.key === "k") rows[Math.max(0, Math.min(rows.length - 1, at + (event.key === "j" ? 1 : -1)))]?.focus();
+  if (event.key === "x" && at >= 0) rows[at].closest("tr").querySelector("input[name='chosen']")?.click();
+});
