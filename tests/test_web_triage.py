@@ -206,3 +206,55 @@ def test_a_view_that_the_list_would_refuse_is_not_saved(full: make.Workspace) ->
     assert form(visitor, "/issues/views", name="", query="") == 422
     assert form(visitor, "/issues/views", name="x", query="severity=p1") == 303
     assert form(visitor, "/issues/views", name="x", query="severity=p2") == 409
+
+
+# ---- one issue
+
+
+def test_an_issue_is_moved_assigned_and_talked_about_on_its_page(full: make.Workspace) -> None:
+    visitor, [one, *_] = person(full), of(full, "orders-api")
+    page, owner = f"/issues/{shown(one)}", ids.show(ids.Prefix.USER, full.users["owner"])
+    assert form(visitor, f"{page}/change", page, status="mitigating", severity="p1", assignee=owner, team="core") == 303
+    assert form(visitor, f"{page}/comments", page, body="<script>x</script> ask @owner or @nobody-here") == 303
+    found = full.api.ok("GET", f"/v1{page}")
+    assert (found["status"], found["severity"], found["assignee_id"], found["team"]) == ("mitigating", "p1", owner, "core")
+    text = visitor.page(page)
+    assert "&lt;script&gt;x&lt;/script&gt;" in text
+    assert "<script>x" not in text
+    assert "status: " in text, "the timeline says what was changed"
+    [comment] = full.api.ok("GET", f"/v1{page}/comments")["data"]
+    assert form(person(full, "analyst"), f"{page}/comments/{comment['id']}/delete", page) == 403
+    assert form(visitor, f"{page}/comments/{comment['id']}/delete", page) == 303
+    assert full.api.ok("GET", f"/v1{page}/comments")["data"] == []
+
+
+def test_an_issue_is_linked_and_unlinked_and_the_page_says_who_decided(full: make.Workspace) -> None:
+    visitor, [one, *_] = person(full), of(full, "orders-api")
+    page, target = f"/issues/{shown(one)}", pattern_of(full, "payments-api")
+    assert form(visitor, f"{page}/link", page, pattern=target, reason="same <cause>") == 303
+    assert full.api.ok("GET", f"/v1{page}")["pattern_id"] == target
+    text = visitor.page(page)
+    assert "Linked by Alice Owner" in text
+    assert "same &lt;cause&gt;" in text
+    assert form(visitor, f"{page}/unlink", page) == 303
+    assert full.api.ok("GET", f"/v1{page}")["pattern_id"] is None
+
+
+def test_forms_of_an_issue_refuse_strangers_viewers_and_nonsense(full: make.Workspace, bob: make.Workspace) -> None:
+    visitor, viewer, stranger, [one, *_] = person(full), person(full, "viewer"), person(bob), of(full, "orders-api")
+    page = f"/issues/{shown(one)}"
+    sound: dict[str, dict[str, Any]] = {
+        "change": {"status": "closed", "severity": "p2"},
+        "link": {"pattern": pattern_of(full, "payments-api")},
+        "unlink": {},
+        "comments": {"body": "x"},
+    }
+    for name, data in sound.items():
+        assert visitor.post(f"{page}/{name}", data).status_code == 403, name
+        assert form(viewer, f"{page}/{name}", page, **data) == 403, name
+        assert form(stranger, f"{page}/{name}", **data) == 404, name
+    assert form(visitor, f"{page}/change", page, status="x", severity="p1") == 422
+    assert form(visitor, f"{page}/link", page, pattern="") == 422
+    assert form(visitor, f"{page}/comments", page, body=" ") == 422
+    assert form(visitor, f"{page}/comments/cmt_x/delete", page) == 404
+    assert '<h2 id="triage-h">' not in viewer.page(page)

@@ -31,6 +31,7 @@ from everfix.web import (
     schedules,
     shell,
     sign_in,
+    triage,
 )
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ SECTIONS = (
     patterns,
     issue_list,
     issues,
+    triage,
     analysis,
     predictions,
     recommendations,

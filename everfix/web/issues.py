@@ -15,7 +15,7 @@ from everfix.errors import NotFound
 from everfix.failures import corrections, issues, patterns
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
-from everfix.web import analysis, session, shell, shown
+from everfix.web import analysis, session, shell, shown, triage
 
 router = APIRouter(include_in_schema=False)
 ALIKE = 5
@@ -42,7 +42,9 @@ def one(visit: session.sees(Scope.ISSUES_READ), issue_id: str) -> Response:  # t
         band=shown.band(issue.risk_score),
         pattern=patterns.get(visit.db, issue.pattern_id) if issue.pattern_id else None,
         facts=_facts(reader, issue),
-        grouping=_grouping(reader, corrections.explained(visit.db, issue)),
+        grouping=_grouping(reader, why := corrections.explained(visit.db, issue)),
+        nearest=triage.nearest(visit, why),
+        **triage.of(visit, issue),
         analysis=analysis.of(visit, issue),
         metadata=json.dumps(issue.details, indent=2, ensure_ascii=False, sort_keys=True) if issue.details else "",
         alike=[(str(other.id), other.title, reader.moment(other.occurred_at), other.severity) for other in alike],
