@@ -121,7 +121,11 @@ class Entry(WorkspaceRow, Base):
     """One entry. `hash` is the SHA-256 of `previous_hash` and the entry's content; the application may only insert and read."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("uq_audit_log_number", "workspace_id", "number", unique=True), Index("ix_audit_log_at", "workspace_id", "at"))
+    __table_args__ = (
+        Index("uq_audit_log_number", "workspace_id", "number", unique=True),
+        Index("ix_audit_log_at", "workspace_id", "at"),
+        Index("ix_audit_log_target", "workspace_id", "target_id", "number"),
+    )
 
     number: Mapped[int]
     at: Mapped[datetime]

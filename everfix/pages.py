@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from everfix.core.crypto import BadSignature
@@ -72,14 +72,21 @@ def page(
     limited = query
     if paging.cursor:
         limited = limited.where(_after(column, key, descending, *_read(paging, mark, descending)))
-    order = (column.desc().nulls_last(), key.desc()) if descending else (column.asc().nulls_last(), key.asc())
-    rows = list(db.execute(limited.order_by(*order).limit(paging.limit + 1)).scalars())
+    ordered = order(column, key, descending)
+    rows = list(db.execute(limited.order_by(*ordered).limit(paging.limit + 1)).scalars())
     more, rows = len(rows) > paging.limit, rows[: paging.limit]
     cursor = None
     if more:
         last = rows[-1]
         cursor = paging.keys.sign("cursor", [mark, descending, _plain(getattr(last, column.key)), str(getattr(last, key.key))])
     return PageOf(data=show(rows), page=PageInfo(next_cursor=cursor, has_more=more, total=total(db, query)))
+
+
+def order(column: InstrumentedAttribute[Any], key: InstrumentedAttribute[UUID], descending: bool) -> tuple[ColumnElement[Any], ...]:
+    """Return the order of a page; NULLS LAST is said only where there can be one, since an index read backwards begins with them."""
+    if not descending:
+        return column.asc(), key.asc()  # where NULLs come last by themselves
+    return (column.desc().nulls_last() if column.nullable else column.desc()), key.desc()
 
 
 def _mark(name: str, query: Select[Any]) -> str:
@@ -108,6 +115,9 @@ def _after(
     if value is None:
         return and_(column.is_(None), beyond_key)
     typed = literal(_typed(column, value), column.type)
+    if not column.nullable:  # as rows compare, so that an index leads straight to the page
+        mark, here = tuple_(typed, literal(last, key.type)), tuple_(column, key)
+        return here < mark if descending else here > mark
     beyond = column < typed if descending else column > typed
     return or_(beyond, and_(column == typed, beyond_key), column.is_(None))
 
