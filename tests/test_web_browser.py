@@ -327,7 +327,8 @@ def test_without_scripts_the_numbers_and_the_forms_are_there(look: Any) -> None:
 
 def test_the_api_explorer_comes_from_this_host(look: Any) -> None:
     page = look("/docs")
-    expect(page.get_by_role("link", name="/v1/ingest/events", exact=True)).to_be_visible(timeout=30_000)  # it draws every route
+    page.get_by_role("link", name="ingest", exact=True).click(timeout=30_000)  # groups first: drawing every call at once takes long
+    expect(page.get_by_role("link", name="/v1/ingest/events", exact=True)).to_be_visible()
 
 
 def test_signing_out_closes_the_door(chromium: Browser, server: Server, signed_in: Any) -> None:
