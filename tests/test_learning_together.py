@@ -49,7 +49,11 @@ def test_jobs_that_wait_are_taken_along(alice: make.Workspace) -> None:
         assert done.started_at is not None
         assert done.finished_at is not None
     with alice.db() as db:
-        left = db.execute(text("SELECT convert_from(payload, 'UTF8')::jsonb->>'job' FROM pgqueuer WHERE entrypoint = 'failures.learn'")).scalars().all()
+        left = (
+            db.execute(text("SELECT convert_from(payload, 'UTF8')::jsonb->>'job' FROM pgqueuer WHERE entrypoint = 'failures.learn'"))
+            .scalars()
+            .all()
+        )
     assert left == [str(ids[0])]  # the queue itself takes away the ticket of the job that ran
 
 

@@ -62,7 +62,9 @@ def server() -> Iterator[Server]:
     try:
         with everfix(folder / "one", "serve", "--data-dir", str(folder / "data"), "--port", "0") as running:
             running.says("ready http")
-            yield Server(running.out.split("ready ")[1].split()[0], (folder / "data" / "owner.token").read_text().strip(), folder)
+            made = Server(running.out.split("ready ")[1].split()[0], (folder / "data" / "owner.token").read_text().strip(), folder)
+            with made.http:
+                yield made
     finally:
         Embedded(folder / "data").stop()
         shutil.rmtree(folder, ignore_errors=True)
