@@ -258,3 +258,64 @@ def test_forms_of_an_issue_refuse_strangers_viewers_and_nonsense(full: make.Work
     assert form(visitor, f"{page}/comments", page, body=" ") == 422
     assert form(visitor, f"{page}/comments/cmt_x/delete", page) == 404
     assert '<h2 id="triage-h">' not in viewer.page(page)
+
+
+# ---- one pattern
+
+
+def test_a_merge_is_previewed_said_and_undone(full: make.Workspace) -> None:
+    visitor, kept, gone = person(full), pattern_of(full, "orders-api"), pattern_of(full, "payments-api")
+    page = f"/patterns/{kept}"
+    first = visitor.post(f"{page}/words", {"csrf": _csrf(visitor, page), "kind": "merge", "source": gone, "reason": "one <pool>"})
+    assert "4 failures would move" in first.text
+    assert "one &lt;pool&gt;" in first.text
+    assert full.api.ok("GET", f"/v1{page}")["issue_count"] == 8, "a preview changes nothing"
+    assert form(visitor, f"{page}/words", page, kind="merge", source=gone, reason="one <pool>", sure="yes") == 303
+    assert full.api.ok("GET", f"/v1{page}")["issue_count"] == 12
+    [word] = full.api.ok("GET", "/v1/corrections")["data"]
+    assert "one &lt;pool&gt;" in visitor.page(page)
+    assert form(visitor, f"{page}/words/{word['id']}/undo", page) == 303
+    assert full.api.ok("GET", f"/v1{page}")["issue_count"] == 8
+    assert "taken back by Alice Owner" in visitor.page(page)
+
+
+def test_failures_are_split_off_after_a_preview(full: make.Workspace) -> None:
+    visitor, page = person(full), f"/patterns/{pattern_of(full, 'orders-api')}"
+    chosen = [shown(of(full, "orders-api")[0])]
+    for kind in ("split", "detach"):
+        first = visitor.post(f"{page}/words", {"csrf": _csrf(visitor, page), "kind": kind, "chosen": chosen})
+        assert "8 failures would move" in first.text, kind
+    assert form(visitor, f"{page}/words", page, kind="split", chosen=chosen, name="Own one", sure="yes") == 303
+    assert "Own one" in {row["name"] for row in full.api.ok("GET", "/v1/patterns")["data"]}
+
+
+def test_a_pattern_is_closed_with_a_note_and_watched(full: make.Workspace) -> None:
+    visitor, page = person(full), f"/patterns/{pattern_of(full, 'orders-api')}"
+    assert "it has no closure note" in visitor.page(page)
+    assert form(visitor, f"{page}/close", page, note="Pool <doubled>") == 303
+    assert "Pool &lt;doubled&gt;" in visitor.page(page)
+    assert full.api.ok("GET", f"/v1{page}")["status"] != "resolved", "it failed within the proof window"
+    assert form(visitor, f"{page}/watch", page, watching="yes") == 303
+    assert "Stop watching" in visitor.page(page)
+    assert form(visitor, f"{page}/watch", page, watching="no") == 303
+    assert full.api.ok("GET", f"/v1{page}")["watching"] is False
+
+
+def test_forms_of_a_pattern_refuse_strangers_viewers_and_nonsense(full: make.Workspace, bob: make.Workspace) -> None:
+    visitor, viewer, stranger = person(full), person(full, "viewer"), person(bob)
+    kept, gone = pattern_of(full, "orders-api"), pattern_of(full, "payments-api")
+    page = f"/patterns/{kept}"
+    sound: dict[str, dict[str, Any]] = {
+        "words": {"kind": "merge", "source": gone, "sure": "yes"},
+        "close": {"note": "x"},
+        "watch": {"watching": "yes"},
+    }
+    for name, data in sound.items():
+        assert visitor.post(f"{page}/{name}", data).status_code == 403, name
+        assert form(viewer, f"{page}/{name}", page, **data) == 403, name
+        assert form(stranger, f"{page}/{name}", **data) == 404, name
+    assert form(visitor, f"{page}/words", page, kind="merge", source=kept) == 409
+    assert form(visitor, f"{page}/words", page, kind="explode") == 422
+    assert form(visitor, f"{page}/words", page, kind="split") == 422
+    assert form(visitor, f"{page}/words", page, kind="split", chosen=[shown(of(full, "payments-api")[0])], sure="yes") == 422
+    assert form(visitor, f"{page}/words/cor_x/undo", page) == 404

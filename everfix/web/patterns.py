@@ -21,8 +21,8 @@ from everfix.failures.recommendations import Recommendation, RecommendationPatte
 from everfix.failures.verifications import Verification
 from everfix.identity.principals import Scope
 from everfix.metrics import periods, query
+from everfix.web import pattern_words, session, shell, shown
 from everfix.web import recommendations as fixes_shown
-from everfix.web import session, shell, shown
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
@@ -65,6 +65,7 @@ def one(visit: session.sees(Scope.PATTERNS_READ), pattern_id: str) -> Response: 
         prediction=_prediction(reader, predictions.newest(visit.db, pattern.id)),
         record=_record(visit.db, pattern.id),
         fixes=_fixes(visit, reader, pattern.id),
+        **pattern_words.of(visit, pattern),
     )
 
 
