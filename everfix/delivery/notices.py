@@ -1,10 +1,11 @@
-"""Notices: the owner is told in words what was not delivered and why; an owner who has left is replaced by the workspace's admins.
+"""Notices: the owner is told in words what was not delivered, missed or held, and why; an owner who has left is replaced by the workspace's admins.
 
 Failures of one run are told together: the job waits a moment, and takes what has failed by then.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -16,7 +17,6 @@ from everfix.core import clock, jobs
 from everfix.core.db import Json
 from everfix.delivery import feed, messages, outbox
 from everfix.delivery.envelope import Target
-from everfix.delivery.messages import Message
 from everfix.delivery.outbox import Delivery, Status
 from everfix.identity.members import Member
 from everfix.identity.principals import Role
@@ -26,6 +26,18 @@ TASK = "delivery.tell"
 WAIT = timedelta(seconds=30)
 NAMED_MOST = 30
 SILENT = ("notice", "test")  # a notice about a notice would go round in circles; whoever tests sees the answer
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notice:
+    """What somebody has to know: a subject, a sentence, a line for each thing, and the path of the page about it."""
+
+    subject: str
+    opening: str
+    lines: Sequence[str]
+    link: str
+    entity: str
+    entity_id: UUID
 
 
 def queue(db: Session, row: Delivery) -> None:
@@ -44,16 +56,33 @@ def tell(job: jobs.Running) -> Json:
         failed = db.execute(_untold(row).with_for_update()).scalars().all()
         if not failed:
             return {"told": 0}
-        people, stands_in = responsible(db, row.owner_user_id)
-        message = _message(db, failed, stands_in, job.services.url)
-        targets = [Target("mail", person.email, person.email) for person in people]
-        outbox.release(db, outbox.plan(db, targets, cause=f"notice|{job.job_id}"), message.id)
-        words, link = " ".join(message.takeaways)[:1000], "/deliveries?status=failed"
-        event = feed.Event("delivery.failed", message.subject, words, "delivery", failed[0].id, link)
-        feed.tell(db, event, users=[person.id for person in people])
+        told = say(db, row.owner_user_id, _undelivered(db, failed), str(job.job_id), job.services.url)
         for one in failed:
             one.told_at = clock.now()
-        return {"told": len(people)}
+        return {"told": told}
+
+
+def say(db: Session, owner: UUID | None, notice: Notice, cause: str, url: str) -> int:
+    """Tell whoever answers for something, by mail and in the feed, once per `cause`; returns how many people that is."""
+    people, stands_in = responsible(db, owner)
+    targets = [Target("mail", person.email, person.email) for person in people]
+    waiting = [row for row in outbox.plan(db, targets, cause=f"notice|{cause}") if row.status in outbox.WAITING]
+    if waiting:
+        why = ["You get this as an admin: its owner no longer belongs to the workspace."] if stands_in and owner else []
+        message = messages.write(
+            db,
+            kind="notice",
+            subject=notice.subject,
+            paragraphs=[notice.opening, *why],
+            takeaways=notice.lines,
+            link=f"{url}{notice.link}",
+            severity="warning",
+        )
+        outbox.release(db, waiting, message.id)
+    words = " ".join(notice.lines)[:1000] or notice.opening
+    event = feed.Event("delivery.failed", notice.subject, words, notice.entity, notice.entity_id, notice.link, key=f"notice|{cause}")
+    feed.tell(db, event, users=[person.id for person in people])
+    return len(people)
 
 
 def _untold(row: Delivery) -> Select[Delivery]:
@@ -74,20 +103,11 @@ def responsible(db: Session, owner: UUID | None) -> tuple[list[User], bool]:
     return list(db.execute(active.where(Member.role.in_((Role.ADMIN, Role.OWNER))).order_by(User.email)).scalars()), True
 
 
-def _message(db: Session, failed: Sequence[Delivery], stands_in: bool, url: str) -> Message:
+def _undelivered(db: Session, failed: Sequence[Delivery]) -> Notice:
     first = failed[0]
     about = messages.get(db, first.message_id).subject if first.message_id is not None else "A report"
     lines = [outbox.needs_words(row) for row in failed[:NAMED_MOST]]
     if len(failed) > NAMED_MOST:
         lines.append(f"and {len(failed) - NAMED_MOST} more.")
-    why = "You get this as an admin: its owner no longer belongs to the workspace." if stands_in and first.owner_user_id else ""
     opening = f"“{about}” did not reach {'one recipient' if len(failed) == 1 else f'{len(failed)} recipients'}."
-    return messages.write(
-        db,
-        kind="notice",
-        subject=f"Not delivered: {about}",
-        paragraphs=[part for part in (opening, why) if part],
-        takeaways=lines,
-        link=f"{url}/deliveries?status=failed",
-        severity="warning",
-    )
+    return Notice(f"Not delivered: {about}", opening, lines, "/deliveries?status=failed", "delivery", first.id)

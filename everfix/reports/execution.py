@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from everfix.core import clock, ids, jobs, prompt_logs
 from everfix.core.db import Json
-from everfix.delivery import feed, outbox
+from everfix.delivery import feed, notices, outbox
+from everfix.delivery.notices import Notice
 from everfix.documents.model import Document
 from everfix.narrative import Account, How
 from everfix.reports import build, conditions, definitions, making, pictures, runs, sending, templates, variants
@@ -149,6 +150,8 @@ def _start(job: jobs.Running, run_id: UUID) -> bool:
             reason, until, at_deadline = _wait(db, run)
             if reason and until is not None and now < until:
                 _hold(db, run, reason, until)
+                if reason == LEFT:
+                    _tell_of_leaver(db, run, until, job.services.url)
                 return False
             if reason and at_deadline == "skip":
                 finish(db, run, Status.SKIPPED, reason)
@@ -179,6 +182,17 @@ def _hold(db: Session, run: Run, reason: str, until: datetime) -> None:
     run.job_id = runs.enqueue(db, run, run.requested_by, delay=LOOK_AGAIN)
     outbox.hold(db, sending.rows(db, run), reason)
     _on_schedule(db, run, Status.HELD)
+
+
+def _tell_of_leaver(db: Session, run: Run, until: datetime, url: str) -> None:
+    """Ask the admins, once per run, to adopt a report whose owner has left."""
+    definition = definitions.find(db, run.definition_id) if run.definition_id else None
+    if definition is None:
+        return
+    opening = f"“{run.name}” is held: {LEFT}. Without that its run is left out on {until:%d %b %Y}."
+    link = f"/reports/saved/{ids.show(ids.Prefix.REPORT, definition.id)}"
+    notice = Notice(f"Held: {run.name}", opening, (), link, "report", definition.id)
+    notices.say(db, definition.owner_user_id, notice, f"left|{run.id}", url)
 
 
 def _document(job: jobs.Running, run_id: UUID) -> Document:

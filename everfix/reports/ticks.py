@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 
 from everfix.core import clock
 from everfix.core.db import Json
-from everfix.delivery import outbox
+from everfix.delivery import notices, outbox
+from everfix.delivery.notices import Notice
 from everfix.errors import Invalid
 from everfix.reports import calendar, definitions, orders, schedules, sending, windows
 from everfix.reports.definitions import Definition
@@ -35,6 +36,7 @@ GRACE = timedelta(minutes=5)  # a slot served later than this was missed
 PUT_BACK = timedelta(minutes=2)  # as in everfix_due_schedules
 MOST_SLOTS, KEPT_SLOTS = 2_000, 100
 UNSERVED = "no scheduler served it"
+NAMED = 10  # missed slots that a notice lists
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,7 +59,7 @@ def tick(services: Any, now: datetime | None = None) -> Ticked:  # noqa: ANN401 
     for workspace, schedule_id in found:
         try:
             with database.transaction(workspace) as db:
-                started, missed = _serve(db, way, schedule_id, at)
+                started, missed = _serve(db, way, schedule_id, at, services.url)
             done.started, done.missed = done.started + started, done.missed + missed
         except DBAPIError as problem:  # one schedule's trouble is not the others'; the next tick tries it again
             if problem.connection_invalidated:
@@ -67,7 +69,7 @@ def tick(services: Any, now: datetime | None = None) -> Ticked:  # noqa: ANN401 
     return done
 
 
-def _serve(db: Session, way: Means, schedule_id: UUID, now: datetime) -> tuple[int, int]:
+def _serve(db: Session, way: Means, schedule_id: UUID, now: datetime, url: str) -> tuple[int, int]:
     """Serve one schedule; returns how many runs were started, and how many slots were written off."""
     query = select(Schedule).where(Schedule.id == schedule_id).with_for_update(skip_locked=True)
     schedule = db.execute(query).scalar_one_or_none()
@@ -79,7 +81,7 @@ def _serve(db: Session, way: Means, schedule_id: UUID, now: datetime) -> tuple[i
         return 0, 0
     try:
         slots = _slots(schedule, now)
-        done = _fire(db, way, schedule, slots, now)
+        done = _fire(db, way, schedule, slots, now, url)
         schedules.plan(schedule, max(slots[-1], now - schedules.spread(schedule)))
     except Invalid as problem:  # a stored expression that cannot be read, or never fires again: silent until it is corrected
         log.warning("a schedule cannot be read", schedule=str(schedule_id), error=problem.message)
@@ -114,7 +116,7 @@ def _slots(schedule: Schedule, now: datetime) -> list[datetime]:
     return slots[-KEPT_SLOTS:]
 
 
-def _fire(db: Session, way: Means, schedule: Schedule, slots: list[datetime], now: datetime) -> tuple[int, int]:
+def _fire(db: Session, way: Means, schedule: Schedule, slots: list[datetime], now: datetime, url: str) -> tuple[int, int]:
     served = set(db.execute(select(Run.slot).where(Run.schedule_id == schedule.id, Run.slot.in_(slots))).scalars())
     waiting = [slot for slot in slots if slot not in served]
     if not waiting:
@@ -126,12 +128,16 @@ def _fire(db: Session, way: Means, schedule: Schedule, slots: list[datetime], no
         why = "the report is disabled" if not definition.enabled else f"missed: {UNSERVED} in time, and the schedule says skip"
         for slot in waiting:
             _write_off(db, way, schedule, definition, slot, Status.SKIPPED, why)
+        if definition.enabled:
+            notices.say(db, definition.owner_user_id, _missed(schedule, waiting, why), f"missed|{schedule.id}|{newest.isoformat()}", url)
         return 0, len(waiting)
     merging = schedule.misfire == "merge"
+    status = Status.SKIPPED if merging or schedule.misfire == "skip" else Status.FAILED
+    why = f"{UNSERVED}; {'it is part of' if merging else 'in its place stands'} the run for {_shown(newest, schedule)}"
     for slot in earlier:
-        status = Status.SKIPPED if merging or schedule.misfire == "skip" else Status.FAILED
-        how = "it is part of" if merging else "in its place stands"
-        _write_off(db, way, schedule, definition, slot, status, f"{UNSERVED}; {how} the run for {_shown(newest, schedule)}")
+        _write_off(db, way, schedule, definition, slot, status, why)
+    if earlier:
+        notices.say(db, definition.owner_user_id, _missed(schedule, earlier, why), f"missed|{schedule.id}|{newest.isoformat()}", url)
     orders.due(db, way, schedule, definition, newest, **_terms(schedule, definition, newest, earlier, now=now, late=late))
     schedule.last_slot_at, schedule.last_run_at = newest, clock.now()
     return 1, len(earlier)
@@ -150,6 +156,15 @@ def _terms(schedule: Schedule, definition: Definition, slot: datetime, earlier: 
             "late_seconds": int((now - slot).total_seconds()),
         }
     return {"as_of": slot, "window": window, "note": note}
+
+
+def _missed(schedule: Schedule, slots: list[datetime], why: str) -> Notice:
+    number = "one slot" if len(slots) == 1 else f"{len(slots)} slots"
+    lines = [f"{_shown(slot, schedule)}: {why}." for slot in slots[:NAMED]]
+    if len(slots) > NAMED:
+        lines.append(f"and {len(slots) - NAMED} more, up to {_shown(slots[-1], schedule)}.")
+    opening = f"The schedule “{schedule.name}” missed {number}: no scheduler was running, or none could reach the database in time."
+    return Notice(f"Missed: {schedule.name}", opening, lines, "/reports/schedules", "report_schedule", schedule.id)
 
 
 def _shown(at: datetime, schedule: Schedule) -> str:
