@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -63,7 +64,7 @@ def server() -> Iterator[Server]:
         with everfix(folder / "one", "serve", "--data-dir", str(folder / "data"), "--port", "0") as running:
             running.says("ready http")
             made = Server(running.out.split("ready ")[1].split()[0], (folder / "data" / "owner.token").read_text().strip(), folder)
-            with made.http:
+            with contextlib.closing(made.http):
                 yield made
     finally:
         Embedded(folder / "data").stop()

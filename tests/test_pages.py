@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from everfix.api import pages
+from everfix import pages
 from everfix.api.v1 import issues, jobs, patterns, predictions, recommendations, reports
 from everfix.core import ids
 from everfix.core.db import Database

@@ -184,7 +184,7 @@ def test_counting_a_long_history_reads_only_what_is_new(alice: make.Workspace) -
         deltas = db.execute(text("SELECT sign FROM pattern_deltas ORDER BY number")).scalars().all()
         assert deltas == [-1, 1]
         plan = "\n".join(row[0] for row in db.execute(text("EXPLAIN (ANALYZE, COSTS OFF) " + figures._FIGURES), values([pattern])))
-    assert "Seq Scan on issues" not in plan
+    assert not [line for line in plan.splitlines() if "Seq Scan on issues" in line and "never executed" not in line]
     assert "actual rows=400" not in plan.replace(".00", "")
 
 
