@@ -36,7 +36,7 @@ def ours(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[float, int]:
     from everfix.documents.model import Document, Period, Section
     from everfix.ml.figures import drift, quality
     from everfix.ml.figures.frames import Frames
-    from everfix.reports.ml import blocks, deployment, judged
+    from everfix.reports.ml import blocks, drifts, judged
 
     start = time.perf_counter()
     found = drift.compare(Frames(table=reference), Frames(table=current), reference.columns)
@@ -47,7 +47,7 @@ def ours(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[float, int]:
         ("ks_p", "K–S p", blocks.MEASURE),
     )
     rows = [(one.feature, one.psi, one.band, one.ks_p) for one in found.columns]
-    drawn = (blocks.table("drift", "Drift", columns, rows), deployment.multiples("drift_chart", "Distributions", found.columns[:12]))
+    drawn = (blocks.table("drift", "Drift", columns, rows), drifts.multiples("drift_chart", "Distributions", found.columns[:12]))
     checked = tuple(judged.data(quality.of(Frames(table=current))))
     today = date(2026, 1, 1)
     document = Document(

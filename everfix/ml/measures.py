@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from everfix.core.db import Json
-from everfix.ml.figures import classification, deployment, drift, regression
+from everfix.ml.figures import deployment, drift, labelled
 from everfix.ml.figures.frames import Frames
 from everfix.ml.figures.unmade import Unmade
 
@@ -97,29 +97,17 @@ def _one(found: drift.Drift, name: str) -> tuple[float, Json]:
     return float(value), {"rows compared": column.current_rows, "reference rows": column.reference_rows}
 
 
-def _labelled(rows: Frames, said: str) -> tuple[Any, Any]:
-    if "label" not in rows.schema or said not in rows.schema:
-        raise Unmade(f"the log has no {'label' if 'label' not in rows.schema else said}")
-    frame = rows.all(["label", said]).drop_nulls()
-    if not frame.height:
-        raise Unmade("no prediction of this time has a label yet")
-    return frame["label"], frame[said]
-
-
 def _decided(name: str) -> Callable[[Frames], float]:
-    return lambda rows: float(getattr(classification.decisions(classification.rows(*_labelled(rows, "prediction"))), name))
+    return lambda rows: float(getattr(labelled.decisions(rows), name))
 
 
 def _auc(rows: Frames) -> float:
-    found = classification.binary(*_labelled(rows, "score")).roc.area
-    if found is None:
-        raise Unmade("the labels of this time are all of one class")
-    return found
+    return labelled.binary(rows).auc
 
 
 def _regressed(name: str) -> Callable[[Frames], float]:
     def measure(rows: Frames) -> float:
-        value = getattr(regression.of(*_labelled(rows, "prediction")), name)
+        value = getattr(labelled.errors(rows), name)
         if value is None:
             raise Unmade(f"{name} cannot be made of a constant label")
         return float(value)

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn import metrics
 
 from everfix.ml.figures import arrays
-from everfix.ml.figures.arrays import Anything, Floats, Labels
+from everfix.ml.figures.arrays import Anything, Floats, Ints, Labels
 from everfix.ml.figures.unmade import Unmade
 
 POINTS = 160  # of a curve that is drawn
@@ -24,11 +24,12 @@ OTHERS = "(others)"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Truth and decision of the usable rows, and how many were left out."""
+    """Truth and decision of the usable rows, and how many were left out; with `counts`, each row stands for so many."""
 
     truth: Labels
     predicted: Labels
     left_out: int
+    counts: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +161,15 @@ def rows(truth: Anything, predicted: Anything) -> Rows:
 def decisions(given: Rows) -> Decisions:
     """Return the scores of decisions."""
     names = sorted(set(np.unique(given.truth)) | set(np.unique(given.predicted)), key=order)
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(given.truth, given.predicted, labels=names, zero_division=0)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        given.truth, given.predicted, labels=names, zero_division=0, sample_weight=given.counts
+    )
     seen = support > 0
-    micro = float(np.mean(given.truth == given.predicted))
-    values, counts = np.unique(given.truth, return_counts=True)
+    micro = float(np.average(given.truth == given.predicted, weights=given.counts))
+    values, counts = _tallied(given.truth, given.counts)
     most = int(counts.argmax())
     return Decisions(
-        rows=len(given.truth),
+        rows=int(counts.sum()),
         left_out=given.left_out,
         accuracy=micro,
         balanced_accuracy=float(recall[seen].mean()),
@@ -175,7 +178,7 @@ def decisions(given: Rows) -> Decisions:
         macro_f1=float(f1.mean()),
         micro_f1=micro,
         weighted_f1=float((f1 * support).sum() / support.sum()),
-        mcc=float(metrics.matthews_corrcoef(given.truth, given.predicted)) if len(names) > 1 else 0.0,
+        mcc=float(metrics.matthews_corrcoef(given.truth, given.predicted, sample_weight=given.counts)) if len(names) > 1 else 0.0,
         majority=str(values[most]),
         majority_accuracy=float(counts[most] / counts.sum()),
         classes=tuple(
@@ -183,6 +186,12 @@ def decisions(given: Rows) -> Decisions:
         ),
         confusion=confusion(given),
     )
+
+
+def _tallied(labels: Labels, weights: Ints | None) -> tuple[Labels, Ints]:
+    """Return the different labels, and of how many rows each is."""
+    values, place = np.unique(labels, return_inverse=True)
+    return values, np.rint(np.bincount(place, weights)).astype(np.int64)
 
 
 def order(name: str) -> tuple[int, float, str]:
@@ -193,14 +202,15 @@ def order(name: str) -> tuple[int, float, str]:
 
 def confusion(given: Rows) -> Confusion:
     """Return the counts of true against predicted classes; beyond CLASSES the rarest are joined."""
-    values, counts = np.unique(np.concatenate((given.truth, given.predicted)), return_counts=True)
+    weights = None if given.counts is None else np.concatenate((given.counts, given.counts))
+    values, counts = _tallied(np.concatenate((given.truth, given.predicted)), weights)
     truth, predicted, joined = given.truth, given.predicted, 0
     if len(values) > CLASSES:
         kept = values[np.argsort(-counts, kind="stable")[: CLASSES - 1]]
         truth, predicted = (np.where(np.isin(part, kept), part, OTHERS) for part in (truth, predicted))
         joined, values = len(values) - len(kept), kept
     names = sorted((str(value) for value in values), key=order) + ([OTHERS] if joined else [])
-    counted = metrics.confusion_matrix(truth, predicted, labels=names)
+    counted = metrics.confusion_matrix(truth, predicted, labels=names, sample_weight=given.counts)
     return Confusion(tuple(names), tuple(tuple(int(count) for count in row) for row in counted), joined)
 
 

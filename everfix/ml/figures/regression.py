@@ -25,24 +25,30 @@ class Histogram:
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Regression:
-    """Scores of a regression; an error is predicted − actual."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How far predictions lie from the truth, as sums alone tell it; an error is predicted − actual."""
 
     rows: int
     left_out: int
     rmse: float
     mae: float
-    median_error: float  # of absolute errors
     r2: float | None  # None where the truth is constant
-    mape: float | None  # None where a true value is zero: it has no percentage
     bias: float  # mean error
     error_std: float
+    points: tuple[tuple[float, float], ...]  # actual, predicted: thinned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression(Fit):
+    """All scores of a regression whose rows are held."""
+
+    median_error: float  # of absolute errors
+    mape: float | None  # None where a true value is zero: it has no percentage
     max_error: float
     baseline_rmse: float  # of always saying the mean
     quantiles: tuple[tuple[float, float], ...]  # of the errors
     errors: Histogram
-    points: tuple[tuple[float, float], ...]  # actual, predicted: thinned
     by_tenth: tuple[tuple[float, float, float, int], ...]  # tenths of the prediction: mean predicted, mean actual, RMSE, rows
     worst: tuple[tuple[int, float, float, float], ...]  # row number, actual, predicted, error
 
@@ -66,7 +72,7 @@ def of(truth: arrays.Anything, predicted: arrays.Anything) -> Regression:
         bias=float(errors.mean()), error_std=float(errors.std()), max_error=float(metrics.max_error(real, said)),
         baseline_rmse=float(real.std()),
         quantiles=tuple((q, float(np.quantile(errors, q))) for q in (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)),
-        errors=histogram(errors), points=_points(real, said), by_tenth=_tenths(real, said), worst=_worst(numbers, real, said),
+        errors=histogram(errors), points=points(real, said), by_tenth=_tenths(real, said), worst=_worst(numbers, real, said),
     )  # fmt: skip
 
 
@@ -81,7 +87,7 @@ def histogram(values: Floats, bins: int = BINS) -> Histogram:
     return Histogram(tuple(map(float, edges)), tuple(map(int, counts)))
 
 
-def _points(real: Floats, said: Floats) -> tuple[tuple[float, float], ...]:
+def points(real: Floats, said: Floats) -> tuple[tuple[float, float], ...]:
     """Return pairs spread evenly over the order of the truth, so that the rare ends are drawn too."""
     order = np.argsort(real, kind="stable")
     keep = order[arrays.thin(real.size, POINTS)]

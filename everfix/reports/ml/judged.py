@@ -9,7 +9,7 @@ from everfix.documents.model import Block, Unit
 from everfix.ml.figures import curves, importance, quality
 from everfix.ml.figures.classification import Binary, Calibration, Confusion, Curve, Decisions
 from everfix.ml.figures.quality import Quality
-from everfix.ml.figures.regression import Histogram, Regression
+from everfix.ml.figures.regression import Fit, Histogram, Regression
 from everfix.reports.ml import blocks
 from everfix.reports.ml.blocks import COUNT, MEASURE, PERCENT, TEXT
 
@@ -155,7 +155,7 @@ def per_class(found: Decisions) -> Block:
 # ---- regression
 
 
-def predicted_against_actual(found: Regression) -> Iterator[Block]:
+def predicted_against_actual(found: Fit) -> Iterator[Block]:
     columns = (("actual", "Actual", MEASURE), ("predicted", "Predicted", MEASURE))
     shown = (
         "all rows" if len(found.points) == found.rows else f"{len(found.points):,} of {found.rows:,} rows, spread over the actual values"
