@@ -77,7 +77,7 @@ def measured(*words: str, given: str = "") -> tuple[str, float, int]:
     out = started.stdout.read()
     _, status, used = os.wait4(started.pid, 0)
     started.returncode = os.waitstatus_to_exitcode(status)
-    assert started.returncode == 0, words
+    assert started.returncode == 0, f"ended with {started.returncode}: {words[-3:]}"
     return out, time.perf_counter() - before, used.ru_maxrss * 1024
 
 

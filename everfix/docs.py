@@ -15,7 +15,7 @@ from everfix.audit import Action
 from everfix.identity.principals import ROLE_SCOPES, Role, Scope
 from everfix.metrics import query
 from everfix.reports.sections import SECTIONS
-from everfix.reports.templates import TEMPLATES
+from everfix.reports.templates import ALL
 from everfix.settings import Settings, environment_name
 
 MADE = "*Printed by `everfix docs` from the code; change the code, not this page.*"
@@ -76,7 +76,7 @@ def templates() -> str:
     """Return the report templates and sections."""
     rows = [
         (f"`{item.key}`", item.name, item.description, ", ".join(f"`{key}`" for key in item.sections) or "any")
-        for item in TEMPLATES.values()
+        for item in ALL.values()
     ]
     parts = _table(("section", "heading"), [(f"`{key}`", section.title) for key, section in SECTIONS.items()])
     formats = ", ".join(f"`{key}`" for key in documents.RENDERERS)

@@ -30,7 +30,7 @@ from everfix.ml.synthgen import SynthgenRun
 from everfix.ml.tables import Table
 from everfix.narrative import How
 from everfix.reports import runs
-from everfix.reports.ml import options, subjects
+from everfix.reports.ml import entities, options, subjects
 from tests.make import Workspace
 from tests.shared import shared
 
@@ -42,7 +42,7 @@ def built(workspace: Workspace, kind: str, row: Any, **given: Any) -> tuple[Docu
     from everfix.reports.ml import build
 
     job = build.Standing(workspace.installation.database, workspace.id, ids.new(), {}, workspace.installation)
-    subject = subjects.Subject(project_id=subjects.project_of(kind, row), kind=kind, entity_id=row.id, options=options.read(given))
+    subject = subjects.Subject(project_id=entities.project_of(kind, row), kind=kind, entity_id=row.id, options=options.read(given))
     with workspace.db() as db:
         window = subjects.window(db, kind, row)
     run = runs.Run(name="", window=window, as_of=clock.now(), inputs={}, template=f"ml_{kind}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -152,6 +154,41 @@ def _check_boosted(alice: make.Workspace, row: Model, url: str) -> None:
     assert (table.role, table.rows, table.file_name) == ("evaluation", 143, "evaluation.csv")
     with frames.scanned(alice.installation.storage, [table.key]) as lazy:
         assert lazy.collect_schema().names() == ["y_true", "y_pred", "y_score"]
+
+
+def test_what_was_imported_is_reported_on(alice: make.Workspace, tracker: str, first: dict[str, str]) -> None:
+    """From the tracking server to the file in hand, through the API alone: import, order, poll, view, download."""
+    here = project(alice.api)
+    assert take(alice, tracker, here)["job"]["status"] == "succeeded"
+    found = {row["name"]: row for row in alice.api.ok("GET", "/v1/ml/models", project_id=here)["data"]}
+    search = {row["name"]: row["id"] for row in alice.api.ok("GET", "/v1/ml/experiments", project_id=here)["data"]}
+    area = f"{found['boosted 30']['metrics']['auc']:.3f}"
+    page, printed = _reported(alice, here, "model", found["boosted 30"]["id"])
+    for words in ("boosted 30", "n_estimators", "ROC curve", "Confusion matrix", "Learning curve", area):
+        assert words in page, words
+        assert words in printed, words
+    page, printed = _reported(alice, here, "experiment", search["cancer"])
+    assert all(name in page and name in printed for name in ("boosted 30", "logistic", "broken", area))
+    page, printed = _reported(alice, here, "model", found["ridge"]["id"])
+    assert "RMSE" in page
+    assert "ridge" in printed
+    page, _ = _reported(alice, here, "deployment", alice.api.ok("GET", "/v1/ml/deployments", project_id=here)["data"][0]["id"])
+    assert "no prediction in this time was given" in page  # nothing was logged here yet, and the report says so
+
+
+def _reported(alice: make.Workspace, here: str, kind: str, entity: str) -> tuple[str, str]:
+    """Order a report and return its page and the words of its PDF."""
+    made = alice.api.post("/api/reports", {"project_id": here, "kind": kind, "entity_id": entity})
+    assert (made.status_code, made.json()["status"]) == (201, "queued")
+    path = f"/api/reports/{made.json()['report_id']}"
+    assert alice.api.get(f"{path}/view").status_code == 409
+    alice.work()
+    report = alice.api.ok("GET", path)["report"]
+    assert (report["status"], report["error"], report["summary"]["warnings"]) == ("succeeded", None, [])
+    page, file = alice.api.get(f"{path}/view"), alice.api.get(f"{path}/download")
+    assert page.headers["content-type"].startswith("text/html")
+    assert (file.headers["content-type"], file.headers["content-disposition"].split(";")[0]) == ("application/pdf", "attachment")
+    return page.text, "".join(part.extract_text() for part in PdfReader(io.BytesIO(file.content)).pages)
 
 
 def test_one_experiment_by_name_and_one_that_is_not_there(alice: make.Workspace, tracker: str, first: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from everfix.identity.principals import Scope
 from everfix.ml.deployments import Deployment
 from everfix.ml.models import Model
 from everfix.reports import definitions, runs
-from everfix.reports.ml import build, options, subjects
+from everfix.reports.ml import build, entities, options
 from everfix.reports.ml.work import Part
 from everfix.reports.runs import Status
 from tests import make, ml_work
@@ -440,6 +440,65 @@ def test_a_saved_report_must_name_its_entity(alice: make.Workspace, params: Any)
         definitions.create(db, alice.principal, template="ml_model", name="x", sections=[part])
 
 
+def _part(work: Work, kind: str = "model") -> dict[str, Any]:
+    return {"section": f"ml_{kind}", "params": {"entity_id": work.entity(kind)}}
+
+
+def test_a_part_on_ml_work_is_a_report_of_its_own(work: Work) -> None:
+    """Alone it makes the report one on ML work, whatever template was said; beside other parts it is refused, in words."""
+    api = work.workspace.api
+    alone = api.ok("POST", "/v1/reports", {"name": "Weekly", "template": "blank", "sections": [_part(work)]})
+    assert alone["template"] == "ml_model"
+    for sections in ([_part(work), "kpis"], [_part(work), _part(work, "experiment")]):
+        for answer in (
+            api.post("/v1/reports", {"name": "x", "sections": sections}),
+            api.patch(f"/v1/reports/{alone['id']}", {"sections": sections}),
+        ):
+            assert answer.status_code == 422
+            assert "cannot stand beside others" in answer.json()["error"]["message"]
+    changed = api.ok("PATCH", f"/v1/reports/{alone['id']}", {"sections": ["kpis"]})
+    assert (changed["template"], [part["section"] for part in changed["sections"]]) == ("blank", ["kpis"])
+    again = api.ok("PATCH", f"/v1/reports/{alone['id']}", {"sections": [_part(work, "experiment")]})
+    assert again["template"] == "ml_experiment"
+    preview = api.post(f"/v1/reports/{alone['id']}/preview", {})
+    assert preview.status_code == 422
+    assert "has no preview" in preview.json()["error"]["message"]
+    ordered = api.post("/v1/reports/generate", {"template": "ml_model", "sections": [_part(work)]})
+    assert ordered.status_code == 422
+    assert "/api/reports" in ordered.json()["error"]["message"]
+
+
+def test_the_templates_on_ml_work_are_listed(work: Work) -> None:
+    listed = {item["key"]: item for item in work.workspace.viewer.ok("GET", "/v1/reports/templates")["data"]}
+    for kind in (*EVERY, "privacy"):
+        found = listed[f"ml_{kind}"]
+        assert (found["sections"], "params.entity_id" in found["description"]) == ([{"key": f"ml_{kind}", "title": found["name"]}], True)
+
+
+def test_nobody_saves_a_report_on_what_they_may_not_have_reports_on(work: Work) -> None:
+    """As where one is ordered: 404 for what is not visible, in the words of what is not there; 403 for a viewer of the project."""
+    alice = work.workspace
+    body = {"name": "Theirs", "template": "ml_model", "sections": [_part(work)]}
+    nowhere = body | {"sections": [{"section": "ml_model", "params": {"entity_id": NOBODY}}]}
+    hidden, missing = alice.analyst.post("/v1/reports", body), alice.analyst.post("/v1/reports", nowhere)
+    assert (hidden.status_code, missing.status_code) == (404, 404)
+    assert hidden.json()["error"]["message"].replace(work.entity("model"), NOBODY) == missing.json()["error"]["message"]
+    assert alice.api.post("/v1/reports", nowhere).status_code == 404
+    wrong = body | {"sections": [{"section": "ml_model", "params": {"entity_id": work.entity("experiment")}}]}
+    assert alice.api.post("/v1/reports", wrong).status_code == 404  # no model has the id
+    own = alice.analyst.ok("POST", "/v1/reports", {"name": "Mine", "template": "issue_digest"})
+    assert alice.analyst.patch(f"/v1/reports/{own['id']}", {"sections": [_part(work)]}).status_code == 404
+    assert alice.analyst.ok("GET", f"/v1/reports/{own['id']}")["template"] == "issue_digest"
+    ml_work.member(alice, work.project, alice.users["analyst"], "viewer")
+    assert alice.analyst.post("/v1/reports", body).status_code == 403
+    assert (
+        alice.analyst.post(
+            "/v1/reports", {"name": "x", "template": "ml_model", "sections": [{"section": "ml_model", "params": {"entity_id": "?"}}]}
+        ).status_code
+        == 422
+    )
+
+
 # ---- bad data: a section says why, the run never fails
 
 
@@ -516,4 +575,4 @@ def test_a_mistake_of_ours_still_fails_the_run(work: Work, monkeypatch: pytest.M
 
 
 def test_subjects_know_every_kind() -> None:
-    assert set(build.PARTS) == set(subjects.TABLES) == {*EVERY, "privacy"}
+    assert set(build.PARTS) == set(entities.TABLES) == {*EVERY, "privacy"}

@@ -19,10 +19,11 @@ from everfix.errors import Invalid
 from everfix.identity import workspaces
 from everfix.metrics import blocks, brands, narrow
 from everfix.narrative import grounding, rules
-from everfix.reports import windows
+from everfix.reports import templates, windows
 from everfix.reports.sections import SECTIONS, Context
 
 SIMULATED = "The failures in this report are simulated: a made-up company, not yours."
+NO_GLANCE = "a report on ML work is made by a worker only: it has no preview, and no view of one recipient's own"
 FAILED = "part_failed"  # the key of the table that stands where a part could not be built
 
 
@@ -66,6 +67,8 @@ def figures(
     parts: list[Json] = [
         {"id": item, "section": item} if isinstance(item, str) else item for item in sections
     ]  # as kept: a part may be gone since
+    if templates.about(parts) is not None:
+        raise Invalid(NO_GLANCE, details={"sections": "run the report, or order it at /api/reports"})
     with narrow.to(db, seen):
         built = tuple(_section(Context(db, period, here, url, part.get("params") or {}), part) for part in parts)
     return model.Document(

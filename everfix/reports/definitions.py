@@ -19,6 +19,7 @@ from everfix.identity.members import Member
 from everfix.identity.principals import Principal
 from everfix.metrics import narrow
 from everfix.reports import templates, windows
+from everfix.reports.ml import entities
 
 ORIGINS = ("api", "dashboard", "builtin", "schedule")
 RUN_AS = ("owner", "recipient")
@@ -79,9 +80,11 @@ def create(db: Session, by: Principal, *, template: str = "blank", origin: str =
     )
     if chosen.key != "blank" or given.get("sections") is not None:
         found.sections = templates.sections_of(chosen, given.get("sections"))
+        found.template = templates.fitting(chosen, found.sections).key
     _write(found, {key: value for key, value in given.items() if key != "sections"})
     if not found.sections:
         templates.sections_of(chosen, None)  # says what is missing
+    _require_seen(db, found, by)
     db.add(found)
     db.flush()
     audit.record(db, by, audit.Action.REPORT_CREATED, "report", found.id, {"name": found.name, "template": found.template})
@@ -97,11 +100,21 @@ def change(db: Session, definition_id: UUID, by: Principal, **given: Any) -> Def
             found.sections = templates.sections_of(templates.get(found.template), None)
     if given.get("sections") is not None:
         found.sections = _kept(found, templates.sections_of(templates.get("blank"), given["sections"]))
+        found.template = templates.fitting(templates.get(found.template), found.sections).key
+    if {"template", "sections", "run_as"} & set(given):
+        _require_seen(db, found, by)
     _write(found, {key: value for key, value in given.items() if key not in ("sections", "template")})
     found.updated_at = clock.now()
     db.flush()
     audit.record(db, by, audit.Action.REPORT_UPDATED, "report", found.id, {"fields": sorted(given)})
     return found
+
+
+def _require_seen(db: Session, found: Definition, by: Principal) -> None:
+    """Raise NotFound, Forbidden where a report on ML work is not on something that its maker may have reports on, as where one is ordered."""
+    kind = templates.about(found.sections)
+    if kind is not None:
+        entities.writable(db, kind, found.sections[0]["params"]["entity_id"], by)
 
 
 def _kept(found: Definition, wanted: list[Json]) -> list[Json]:

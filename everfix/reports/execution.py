@@ -203,7 +203,7 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
     job.report(0.05, "building the report")
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
-        bare = None if _about_ml(run) else making.figures(db, run, job.services.url)
+        bare = None if templates.about(run.sections) is not None else making.figures(db, run, job.services.url)
         how = making.how(db, job.services, run)
     document, account = _ml(job, run, how) if bare is None else making.narrated(bare, how)
     with job.database.transaction(job.workspace) as db:
@@ -212,11 +212,6 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
         run.written = making.written(document, account)
         prompt_logs.record(db, account.calls, "run", run.id)
     return document
-
-
-def _about_ml(run: Run) -> bool:
-    """Tell whether a run reports on ML work: one part that becomes all of its sections."""
-    return len(run.sections) == 1 and run.sections[0].get("section") in templates.ML
 
 
 def _ml(job: jobs.Running, run: Run, how: How) -> tuple[Document, Account]:

@@ -167,7 +167,7 @@ def new(
     return Run(
         id=ids.new(),
         name=name or chosen.name,
-        template=chosen.key,
+        template=templates.fitting(chosen, wanted).key,
         sections=wanted,
         window=length,
         formats=known,

@@ -78,11 +78,14 @@ ML = {
 }
 
 
+ALL = {**TEMPLATES, **ML}
+
+
 def get(key: str) -> Template:
     """Return a template; raises Invalid naming those there are."""
-    found = TEMPLATES.get(key) or ML.get(key)
+    found = ALL.get(key)
     if found is None:
-        raise Invalid(f"there is no template {key!r}", details={"template": f"one of {', '.join(TEMPLATES)}"})
+        raise Invalid(f"there is no template {key!r}", details={"template": f"one of {', '.join(ALL)}"})
     return found
 
 
@@ -98,7 +101,31 @@ def sections_of(template: Template, chosen: Sequence[str | Json] | None) -> list
     seen = [part["id"] for part in wanted]
     if len(set(seen)) != len(seen):
         raise Invalid("a section is named twice", details={"sections": "each id at most once"})
+    _require_alone(wanted)
     return wanted
+
+
+def about(sections: Sequence[Json]) -> str | None:
+    """Return the kind of ML work that a report is on, or None for any other report."""
+    key = sections[0].get("section") if len(sections) == 1 else None
+    return str(key).removeprefix("ml_") if key in ML else None
+
+
+def fitting(template: Template, sections: Sequence[Json]) -> Template:
+    """Return the template that a report with these parts has: one on ML work has its part's, any other has none of those."""
+    kind = about(sections)
+    if kind is not None:
+        return ML[f"ml_{kind}"]
+    return TEMPLATES["blank"] if template.key in ML else template
+
+
+def _require_alone(wanted: Sequence[Json]) -> None:
+    found = next((part["section"] for part in wanted if part.get("section") in ML), None)
+    if found is not None and len(wanted) > 1:
+        raise Invalid(
+            f"the section {found} becomes all the sections of a report: it cannot stand beside others",
+            details={"sections": f"{found} alone, and the others in a report of their own"},
+        )
 
 
 def _part(place: int, item: str | Json) -> Json:

@@ -19,7 +19,7 @@ from everfix.documents.model import Chart, Document, Figures, Table
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Scope
 from everfix.metrics import query
-from everfix.reports import definitions, making, orders, runs, schedules, sending
+from everfix.reports import definitions, making, orders, runs, schedules, sending, templates
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import Run
 from everfix.reports.sections import SECTIONS
@@ -126,7 +126,8 @@ def _part(item: Json) -> Json:
 def _sources() -> list[tuple[str, list[tuple[str, str]]]]:
     own = [(f"{SECTION}{key}", section.title) for key, section in SECTIONS.items()]
     plain = [(key, source.title) for key, source in query.catalogue().items() if not any(param.required for param in source.params)]
-    return [("Sources", sorted(plain, key=lambda pair: pair[1])), ("Sections", own)]
+    about = [(f"{SECTION}{key}", f"{template.name} (alone, with its entity_id)") for key, template in templates.ML.items()]
+    return [("Sources", sorted(plain, key=lambda pair: pair[1])), ("Sections", own), ("ML work", about)]
 
 
 def _runs(db: Session, report: UUID) -> Sequence[Run]:

@@ -31,7 +31,7 @@ from everfix.deps import Db, Files
 from everfix.errors import Conflict, Invalid, NotFound, Unavailable
 from everfix.ml import privacy, projects
 from everfix.reports import runs
-from everfix.reports.ml import subjects
+from everfix.reports.ml import entities, subjects
 from everfix.reports.ml.options import KINDS
 from everfix.reports.ml.subjects import Subject
 
@@ -104,7 +104,7 @@ def listed(
     projects.get(db, home, who)
     if kind is not None and kind not in KINDS:
         raise Invalid(f"kind: {kind[:60]!r} is not allowed; one of {', '.join(KINDS)} is", details={"kind": f"one of {', '.join(KINDS)}"})
-    query = subjects.listed(who, home, kind, subjects.parse(entity_id) if entity_id is not None else None)
+    query = subjects.listed(who, home, kind, entities.parse(entity_id) if entity_id is not None else None)
     total = db.execute(select(func.count()).select_from(query.order_by(None).subquery())).scalar_one()
     rows = list(db.execute(query.limit(limit).offset(offset)))
     files = subjects.files(db, [run.id for _, run in rows])

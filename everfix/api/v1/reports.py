@@ -22,7 +22,7 @@ from everfix.core import ids, jobs
 from everfix.core.crypto import Keys
 from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
-from everfix.errors import NotFound
+from everfix.errors import Invalid, NotFound
 from everfix.exports import requests, resources
 from everfix.identity.principals import Principal, Scope
 from everfix.reports import definitions, runs, templates, windows
@@ -95,26 +95,32 @@ class ReportJob(BaseModel):
 
 @router.get("/templates")
 def listed_templates(who: Reader) -> pages.PageOf[TemplateOut]:
-    """The built-in templates with their sections."""
+    """The built-in templates with their sections; those on ML work (`ml_…`) take what they are about in `params.entity_id`."""
     shown = [
         TemplateOut(
             key=item.key,
             name=item.name,
             description=item.description,
-            sections=[SectionOut(key=key, title=SECTIONS[key].title) for key in (item.sections or SECTIONS)],
+            sections=[SectionOut(key=key, title=_title(key)) for key in (item.sections or SECTIONS)],
             default_window=item.window,
             windows=list(windows.USUAL),
             formats=list(documents.RENDERERS),
         )
-        for item in templates.TEMPLATES.values()
+        for item in templates.ALL.values()
     ]
     return pages.PageOf(data=shown, page=pages.PageInfo(next_cursor=None, has_more=False, total=len(shown)))
+
+
+def _title(section: str) -> str:
+    return templates.ML[section].name if section in templates.ML else SECTIONS[section].title
 
 
 @router.post("/generate", status_code=202)
 def generate(db: Db, who: Writer, body: Generate, settings: Config, keys: SigningKeys) -> ReportJob:
     """Make a report now; the answer has the job to poll until its `status` is `succeeded`."""
     template = templates.get(body.template or ("blank" if body.sections else "executive_summary"))
+    if template.key in templates.ML or templates.about(templates.sections_of(template, body.sections)) is not None:
+        raise Invalid("reports on ML work are ordered at /api/reports, or saved and run", details={"template": "POST /api/reports"})
     asked = body.files()
     _, job_id = runs.request(
         db,

@@ -28,7 +28,7 @@ from everfix.ml.figures.unmade import Unmade
 from everfix.ml.privacy import PrivacySession
 from everfix.narrative import Account, How
 from everfix.reports import runs, windows
-from everfix.reports.ml import blocks, deployment, experiment, options, privacy, project, subjects, synthgen, told
+from everfix.reports.ml import blocks, deployment, entities, experiment, options, privacy, project, subjects, synthgen, told
 from everfix.reports.ml import model as one_model
 from everfix.reports.ml.options import SWITCHES
 from everfix.reports.ml.subjects import Subject
@@ -91,8 +91,8 @@ def privacy_pdf(installation: Any, workspace: UUID, row: PrivacySession, as_of: 
 def made(job: jobs.Running, subject: Subject, run: runs.Run, how: How) -> tuple[Document, Work, Account]:
     """Return the Document, the work it took, and who wrote the narrative; notes nothing."""
     with job.database.transaction(job.workspace) as db:
-        row, here = subjects.entity(db, subject.kind, subject.entity_id), workspaces.here(db)
-        owner = subjects.entity(db, "project", subject.project_id)
+        row, here = entities.get(db, subject.kind, subject.entity_id), workspaces.here(db)
+        owner = entities.get(db, "project", subject.project_id)
     period = windows.period(run.window, run.as_of, here.timezone)
     with tempfile.TemporaryDirectory(prefix="everfix-ml-") as folder:
         work = Work(job, Path(folder), row, owner, subject.options)

@@ -10,26 +10,19 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Select, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from everfix.core import clock, ids
+from everfix.core import clock
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
 from everfix.errors import Invalid, NotFound
 from everfix.identity.members import Member as WorkspaceMember
 from everfix.identity.principals import Principal
 from everfix.identity.principals import Role as WorkspaceRole
-from everfix.ml import deployments, experiments, models, privacy, projects, synthgen
+from everfix.ml import deployments, projects
 from everfix.reports import definitions, runs, windows
+from everfix.reports.ml import entities
 from everfix.reports.ml import options as all_options
 from everfix.reports.ml.options import KINDS
 from everfix.reports.runs import Run
 
-TABLES: dict[str, type[Any]] = {
-    "experiment": experiments.Experiment,
-    "model": models.Model,
-    "project": projects.Project,
-    "synthgen": synthgen.SynthgenRun,
-    "deployment": deployments.Deployment,
-    "privacy": privacy.PrivacySession,
-}
 TITLES = {
     "experiment": "Experiment report", "model": "Model report", "project": "Project report", "synthgen": "Synthetic data report",
     "deployment": "Deployment report", "privacy": "Privacy report",
@@ -60,41 +53,13 @@ class Subject(WorkspaceRow, Base):
     created_at: Mapped[datetime] = created()
 
 
-def parse(text: object) -> UUID:
-    """Return the entity that `text` names, as a UUID or any prefixed id; raises Invalid."""
-    plain = str(text).rpartition("_")[2] if isinstance(text, str) else text
-    try:
-        return ids.parse(ids.Prefix.MODEL, plain)
-    except ValueError as problem:
-        raise Invalid(
-            f"entity_id: {str(text)[:80]!r} is no id; a UUID or a prefixed id is", details={"entity_id": "a UUID, or a prefixed id"}
-        ) from problem
-
-
-def entity(db: Session, kind: str, entity_id: UUID, project_id: UUID | None = None) -> Any:  # noqa: ANN401 - a row of that kind
-    """Return what a report is about; raises NotFound where nothing of this kind and project has the id."""
-    table = TABLES[kind]
-    query = select(table).where(table.id == entity_id)
-    if project_id is not None:
-        query = query.where((table.id if kind == "project" else table.project_id) == project_id)
-    found = db.execute(query).scalar_one_or_none()
-    if found is None:
-        raise NotFound(f"no {kind} {entity_id} in this project")
-    return found
-
-
-def project_of(kind: str, row: Any) -> UUID:  # noqa: ANN401
-    found: UUID = row.id if kind == "project" else row.project_id
-    return found
-
-
 def create(db: Session, by: Principal, *, project_id: UUID, kind: str, entity_id: object, options: Json | None) -> Run:
     """Order a report, checked in this order: project, the caller's role in it, kind, id, entity, options; raises NotFound, Forbidden, Invalid."""
     projects.get(db, project_id, by)
     projects.get(db, project_id, by, projects.Role.EDITOR)
     if kind not in KINDS:
         raise Invalid(f"kind: {kind[:60]!r} is not allowed; one of {', '.join(KINDS)} is", details={"kind": f"one of {', '.join(KINDS)}"})
-    row = entity(db, kind, parse(entity_id), project_id)
+    row = entities.get(db, kind, entities.parse(entity_id), project_id)
     return order(db, by, kind, row, all_options.read(options))
 
 
@@ -105,7 +70,9 @@ def order(db: Session, by: Principal, kind: str, row: Any, options: Json) -> Run
     run_id, _ = runs.request(
         db, by, template=f"ml_{kind}", window=window(db, kind, row), formats=FORMATS, name=str(title)[:200], sections=[part]
     )
-    found = Subject(run_id=run_id, project_id=project_of(kind, row), kind=kind, entity_id=row.id, options=options, created_at=clock.now())
+    found = Subject(
+        run_id=run_id, project_id=entities.project_of(kind, row), kind=kind, entity_id=row.id, options=options, created_at=clock.now()
+    )
     db.add(found)
     db.flush()
     return runs.get(db, run_id)
@@ -129,10 +96,10 @@ def noted(db: Session, run: Run) -> Subject:
     if found is not None:
         return found
     kind, params = str(run.sections[0]["section"]).removeprefix("ml_"), run.sections[0].get("params") or {}
-    row = entity(db, kind, parse(params.get("entity_id")))
-    _require_owner(db, run, project_of(kind, row))
+    row = entities.get(db, kind, entities.parse(params.get("entity_id")))
+    _require_owner(db, run, entities.project_of(kind, row))
     found = Subject(
-        run_id=run.id, project_id=project_of(kind, row), kind=kind, entity_id=row.id, options=all_options.read(params.get("options")),
+        run_id=run.id, project_id=entities.project_of(kind, row), kind=kind, entity_id=row.id, options=all_options.read(params.get("options")),
         created_at=run.created_at,
     )  # fmt: skip
     db.add(found)
