@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -329,3 +331,14 @@ def test_a_privacy_session(alice: make.Workspace) -> None:
     assert {name: made[name] for name in body} == body
     wrong = alice.api.post("/v1/ml/privacy-sessions", {**body, "transformations": [{"column": "a", "action": "burn", "changed": 1}]})
     assert wrong.status_code == 422
+
+
+def test_a_server_loads_nothing_of_the_extra() -> None:
+    """Tables are read, and reports made, by processes of their own: the server stays small, and works where the extra is not installed."""
+    code = """
+import sys, types, pathlib, everfix.app, everfix.settings, everfix.worker
+everfix.app.create_app(types.SimpleNamespace(settings=everfix.settings.Settings(data_dir=pathlib.Path("nowhere"))))
+print([m for m in ("polars", "pyarrow", "pandas", "sklearn", "sdmetrics", "evidently", "mlflow") if m in sys.modules])
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
