@@ -401,6 +401,8 @@ def test_the_privacy_report_is_a_pdf_at_its_own_address(work: Work) -> None:
     text = pdf_text(answer.content)
     for words in ("Customers for the lab", "hash", "Risk before and after", "city"):
         assert words in text, words
+    for secret in ("a@example.org", "b@example.org", "per session", "Ulm"):  # neither a person's data nor what would undo a transformation
+        assert secret not in text, secret
     assert work.workspace.analyst.get(f"/api/privacy/sessions/{session.id}/report").status_code == 404
     unknown = work.workspace.api.get(f"/api/privacy/sessions/{NOBODY}/report")
     assert (unknown.status_code, set(unknown.json())) == (404, {"detail"})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -46,6 +49,15 @@ def scale(unit: Unit, largest: float, currency: str) -> Scale:
         if largest >= least:
             return Scale(divisor, before, name)
     return Scale(1.0, before, "", ",.2~f" if largest >= 0.1 or largest == 0 else ",.3~g")
+
+
+def spread(scaled: Scale, values: Iterable[object]) -> Scale:
+    """Return a scale whose labels tell values apart that lie close together: as many digits as a fifth of their spread asks for."""
+    known = [float(value) for value in values if isinstance(value, int | float)]
+    step = (max(known) - min(known)) / 5 if known else 0.0
+    if not 0 < step < 0.01:
+        return scaled
+    return dataclasses.replace(scaled, digits=f",.{min(9, math.ceil(-math.log10(step)))}~f")
 
 
 def column(chart: Chart, key: str) -> Column:

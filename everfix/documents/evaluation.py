@@ -17,17 +17,10 @@ from everfix.documents.palette import Palette
 
 Json = dict[str, Any]
 Records = list[dict[str, Cell]]
-DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3], [1, 3], [12, 4])
 PRINTED = 12  # rows and columns up to which a square of numbers is printed into its fields
 PANELS = 12  # small multiples on one chart
 PANEL = 96  # pixels of height of one of them
 WIDE = 190  # pixels of width that one of them has at the least
-
-
-def _dash(records: Records) -> Json:
-    names = list(dict.fromkeys(str(record["s"]) for record in records))
-    ranged = [DASHES[place % len(DASHES)] for place in range(len(names))]
-    return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {}}
 
 
 def _lines(chart: Chart, records: Records, colours: Palette, x: Json, y: Json) -> list[Json]:
@@ -35,7 +28,7 @@ def _lines(chart: Chart, records: Records, colours: Palette, x: Json, y: Json) -
     for number, record in enumerate(records):
         record["n"] = number
     if forms.many(chart):
-        encoding["strokeDash"] = _dash(records)
+        encoding["strokeDash"] = forms.dashed(records)
     stroke = {"type": "line", "strokeWidth": 2, "strokeJoin": "round", "clip": True}
     dots = {"type": "point", "filled": True, "size": 40, "opacity": 0}
     seen = {key: value for key, value in encoding.items() if key not in ("strokeDash", "order")}

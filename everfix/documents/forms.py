@@ -20,6 +20,7 @@ NAMED = 14  # up to this many bars or points carry their value or name
 MAX_BARS = 40
 FEW = 60  # points up to which each is drawn large
 TICKS = 4  # about as many lines an axis has
+DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3], [1, 3], [12, 4])  # of lines, in the order of their series
 LABEL = 11.0  # pixels: the size of what stands at an axis
 NAMES = 0.38  # of a bar chart's width that the names of its bars may take
 SEVERITIES = (("p1", "p2", "p3", "p4"), ("critical", "high", "medium", "low"))  # have colours of their own
@@ -67,6 +68,13 @@ def coloured(chart: Chart, records: Records, colours: Palette) -> Json:
     ranged = [colours.series[place % len(colours.series)] for place in range(len(names))]
     if tuple(name.lower() for name in names) in SEVERITIES:
         ranged = list(colours.severity)
+    return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {}}
+
+
+def dashed(records: Records) -> Json:
+    """Return the encoding of dashes, one for each series: lines of like grey are told apart in print."""
+    names = list(dict.fromkeys(str(record["s"]) for record in records))
+    ranged = [DASHES[place % len(DASHES)] for place in range(len(names))]
     return {"field": "s", "type": "nominal", "sort": None, "scale": {"domain": names, "range": ranged}, "legend": {}}
 
 
@@ -140,7 +148,8 @@ def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, 
         layers.append({"mark": {"type": "area", "opacity": 0.16}, "encoding": band})
     stroke = {"type": "line", "strokeWidth": 2.2, "strokeCap": "round", "strokeJoin": "round"}
     encoding = {"x": x, "y": y, "color": colour}
-    layers.append({"mark": stroke, "encoding": encoding, "transform": [{"filter": "!datum.after"}]})
+    dashes = {"strokeDash": dashed(records)} if many(chart) and not chart.split else {}  # a projection is dashed already
+    layers.append({"mark": stroke, "encoding": {**encoding, **dashes}, "transform": [{"filter": "!datum.after"}]})
     if chart.split:
         layers.append(
             {"mark": {**stroke, "strokeDash": [2, 5]}, "encoding": encoding, "transform": [{"filter": "datum.after || datum.edge"}]}
@@ -334,7 +343,7 @@ def _scatter(chart: Chart, records: Records, scaled: axes.Scale, colours: Palett
             record["x"] = widths.of(record["x"])
         x = {"field": "x", "type": "quantitative", "scale": {"zero": False, "nice": True, "padding": 12}}
         x["axis"] = {"labelExpr": widths.label(), "tickCount": 5, "grid": True, "title": words.printable(across.title)}
-    y = quantity(chart, scaled, zero=False, title=True)
+    y = quantity(chart, axes.spread(scaled, (record["y"] for record in records)), zero=False, title=True)
     y["scale"]["padding"] = 12
     label = next((column.key for column in chart.table.columns if column.unit is Unit.TEXT and column.key != chart.series), None)
     if label is not None:

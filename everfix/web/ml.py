@@ -35,6 +35,11 @@ KINDS: tuple[tuple[str, str, type[Any]], ...] = (
     ("privacy", "Privacy sessions", privacy.PrivacySession),
 )
 DETAILS = {"experiment": "problem_type", "model": "algo", "deployment": "stage", "synthgen": "generator", "privacy": "profile"}
+PILLS = {
+    "active": "succeeded",
+    "archived": "",
+    "inactive": "",
+}  # as deployments mean it: an active issue is bad, an active deployment is not
 Field = Annotated[str, Form(max_length=200)]
 
 
@@ -46,6 +51,7 @@ class Row:
     name: str
     detail: str
     status: str
+    pill: str  # the colour of the status
     address: str = ""
 
 
@@ -95,6 +101,7 @@ def project(visit: session.sees(Scope.ML_READ), project_id: str, before: Annotat
         reports=[_shown(visit, subject, run) for subject, run in found[:PAGE]],
         older=str(found[PAGE - 1][1].id) if len(found) > PAGE else "",
         first=start is None,
+        most=MOST,
         writes=visit.may(Scope.REPORTS_WRITE) and role is not None and role.rank >= Role.EDITOR.rank,
     )
 
@@ -114,6 +121,7 @@ def _rows(visit: Visit, home: Project, kind: str, table: type[Any]) -> list[Row]
             one.name,
             str(getattr(one, DETAILS[kind]) or ""),
             one.status,
+            PILLS.get(one.status, one.status),
             f"/api/privacy/sessions/{one.id}/report" if kind == "privacy" else "",
         )
         for one in visit.db.execute(query).scalars()

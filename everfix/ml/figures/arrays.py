@@ -63,6 +63,13 @@ def label(value: object) -> str:
     return "" if text.lower() in MISSING else text[:LABEL]
 
 
+def short(value: float) -> str:
+    """Return an edge of a bin in few letters: three digits, whole from a thousand on."""
+    if math.isinf(value):
+        return "…"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+
+
 def probabilities(values: Anything) -> Floats:
     """Return scores as probabilities; raises Unmade where they are none."""
     found = numbers(values)

@@ -215,7 +215,7 @@ def _numeric(reference: Frames, current: Frames, name: str, before: Side, now: S
             width, binning = _deciles(points), "deciles"
             counts, _ = _counted(current, name, points, now, width)
             shares = [_histogram(points, width) / before.rows, counts / now.rows]
-        bins = [f"{_short(low)} to {_short(high)}" for low, high in pairwise(width)]
+        bins = [f"{arrays.short(low)} to {arrays.short(high)}" for low, high in pairwise(width)]
     return _made(
         name, "numeric", bins, shares, before, now, binning, ks=d, ks_p=p, means=(before.total / before.rows, now.total / now.rows)
     )
@@ -304,7 +304,7 @@ def _by_value(current: Frames, name: str, points: Floats, now: Side) -> tuple[li
     keys = sorted({*map(float, known), *found})
     before = dict(zip(map(float, known), map(int, counts), strict=True))
     shares = [np.array([side.get(key, 0) / rows for key in keys]) for side, rows in ((before, len(points)), (dict(found), now.rows))]
-    return [_short(key) for key in keys], shares, "values"
+    return [arrays.short(key) for key in keys], shares, "values"
 
 
 def _made(
@@ -352,9 +352,3 @@ def js(reference: Floats, current: Floats) -> float:
 def band(score: float) -> Band:
     """Return the band of a PSI: stable below 0.1, moderate to 0.25, major above."""
     return "stable" if score < BANDS[0] else "moderate" if score <= BANDS[1] else "major"
-
-
-def _short(value: float) -> str:
-    if math.isinf(value):
-        return "…"
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"

@@ -194,7 +194,7 @@ def _spans(real: Any, synthetic: Any) -> tuple[tuple[str, ...], list[tuple[float
     edges = np.linspace(low, high if low < high else low + 1, count + 1)
     shares = [tuple(map(float, np.histogram(side, edges)[0] / side.size)) for side in (ours, theirs)]
     day = real.dtype.kind == "M"
-    words = [str(np.datetime64(round(edge), "s"))[:10] if day else f"{edge:,.4g}" for edge in edges[:-1]]
+    words = [str(np.datetime64(round(edge), "s"))[:10] if day else arrays.short(edge) for edge in edges[:-1]]
     return tuple(words), shares
 
 

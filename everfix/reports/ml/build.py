@@ -53,12 +53,18 @@ NAMES = {
     "deployment": "Deployment",
     "privacy": "Privacy session",
 }
-DEFINITIONS = (
+SCORED = (
     "AUC is the area under the ROC curve, average precision the area under precision by recall; computed by scikit-learn.",
     "The expected calibration error is the mean gap between predicted and observed shares over ten bins, weighted by their rows.",
-    "PSI, K–S and Jensen–Shannon compare a feature now with the reference; PSI below 0.1 is stable, to 0.25 moderate, above major.",
-    "Scores of synthetic data are those of SDMetrics; distances between records are means over the columns, 0 to 1.",
 )
+DRIFTED = "PSI, K–S and Jensen–Shannon compare a feature now with the reference; PSI below 0.1 is stable, to 0.25 moderate, above major."
+DEFINITIONS: dict[str, tuple[str, ...]] = {
+    "experiment": SCORED,
+    "model": SCORED,
+    "deployment": (*SCORED, DRIFTED),
+    "project": (DRIFTED,),
+    "synthgen": ("Scores of synthetic data are those of SDMetrics; distances between records are means over the columns, 0 to 1.",),
+}
 
 
 def make(job: jobs.Running, run: runs.Run, how: How) -> tuple[Document, Account]:
@@ -98,14 +104,15 @@ def made(job: jobs.Running, subject: Subject, run: runs.Run, how: How) -> tuple[
         work = Work(job, Path(folder), row, owner, subject.options)
         if subject.kind == "deployment":
             work.since, work.until = period.start, period.end
-        sections = _sections(job, work, PARTS[subject.kind])
+        sections = _sections(job, work, subject)
     bare = _document(subject, run, work, here, period, sections, job.services.url)
     document, account = _narrated(bare, work, how)
     return document, work, account
 
 
-def _sections(job: jobs.Running, work: Work, parts: tuple[Part, ...]) -> list[Section]:
+def _sections(job: jobs.Running, work: Work, subject: Subject) -> list[Section]:
     made: list[Section] = []
+    parts = PARTS[subject.kind]
     absent: list[tuple[str, str]] = []
     for number, part in enumerate(parts):
         job.report(0.05 + 0.25 * number / len(parts), f"computing: {part.title.lower()}")
@@ -123,7 +130,7 @@ def _sections(job: jobs.Running, work: Work, parts: tuple[Part, ...]) -> list[Se
             found = (_why(f"{type(problem).__name__}: {problem}"),)
         if found:
             made.append(Section(id=part.id, title=part.title, blocks=found))
-    return _ordered(work, made, absent)
+    return _ordered(work, made, _appendix(work, subject, absent))
 
 
 def _why(reason: str) -> Block:
@@ -138,11 +145,11 @@ def _kept(work: Work, found: Iterable[Block]) -> tuple[Block, ...]:
     )
 
 
-def _ordered(work: Work, made: list[Section], absent: list[tuple[str, str]]) -> list[Section]:
+def _ordered(work: Work, made: list[Section], appendix: Section) -> list[Section]:
     """Put the checks after the figures, then the body, the comments, the insights and the appendix."""
     place = 1 if made and made[0].id == "glance" else 0
     extra = [_checks(work)] if work.checks else []
-    ends = [*_comments(work), *_insights(work), _appendix(work, absent)]
+    ends = [*_comments(work), *_insights(work), appendix]
     return [*made[:place], *extra, *made[place:], *ends]
 
 
@@ -172,7 +179,7 @@ def _insights(work: Work) -> Iterator[Section]:
         yield Section(id="insights", title="Insights and recommendations", blocks=(blocks.note("insights", words),))
 
 
-def _appendix(work: Work, absent: list[tuple[str, str]]) -> Section:
+def _appendix(work: Work, subject: Subject, absent: list[tuple[str, str]]) -> Section:
     found: list[Block] = []
     if absent:
         found.append(
@@ -180,13 +187,25 @@ def _appendix(work: Work, absent: list[tuple[str, str]]) -> Section:
                 "left_out", "Not in this report", (("section", "Section", blocks.TEXT), ("why", "Why", blocks.TEXT, {"wide": True})), absent
             )
         )
-    chosen = [
-        (name.replace("include_", "").replace("_", " "), "yes" if work.options.get(name, switch.default) else "no")
-        for name, switch in SWITCHES.items()
-    ]
-    found.append(blocks.table("options", "Options", (("option", "Option", blocks.TEXT), ("value", "Set to", blocks.TEXT)), chosen))
-    found.append(blocks.note("definitions", *DEFINITIONS, title="Definitions", role="body"))
+    if subject.kind in options.KINDS:  # no other is ordered with options
+        heard = {"llm_insights", "include_charts", *(switch for part in PARTS[subject.kind] for switch in part.switches)}
+        chosen = [
+            (_shown(name), "yes" if work.options.get(name, switch.default) else "no") for name, switch in SWITCHES.items() if name in heard
+        ]
+        found.append(blocks.table("options", "Options", (("option", "Option", blocks.TEXT), ("value", "Set to", blocks.TEXT)), chosen))
+    if subject.kind in DEFINITIONS:
+        found.append(blocks.note("definitions", *DEFINITIONS[subject.kind], title="Definitions", role="body"))
+    named = (
+        (f"{NAMES[subject.kind]} id", str(subject.entity_id)),
+        ("Project id", str(subject.project_id)),
+        ("Report id", str(subject.run_id or "")),
+    )
+    found.append(blocks.facts("ids", "Identifiers", dict(named).items()))
     return Section(id="appendix", title="Appendix", blocks=tuple(found))
+
+
+def _shown(switch: str) -> str:
+    return switch.removeprefix("include_").replace("_", " ").capitalize().replace("Llm", "LLM").replace("Roc", "ROC")
 
 
 def _document(subject: Subject, run: runs.Run, work: Work, here: Workspace, period: Period, sections: list[Section], url: str) -> Document:
@@ -194,13 +213,13 @@ def _document(subject: Subject, run: runs.Run, work: Work, here: Workspace, peri
     title = work.options.get("title") or run.name or f"{kind} report: {name}"
     dated = subject.kind == "deployment"
     shown = period.shown().model_copy(update={"label": "" if dated else "As of"})
+    alone = subject.kind == "project"
     facts = (
-        ("About", f"{kind} {name}"[:200]), ("Project", str(work.project.name)[:200]), (f"{kind} id", str(subject.entity_id)),
-        *((("Report id", str(run.id)),) if run.id else ()),
+        (kind, name[:200]), *(() if alone else (("Project", str(work.project.name)[:200]),)),
         *((("Period", f"{period.start:%-d %b %Y} to {period.end - timedelta(seconds=1):%-d %b %Y}"),) if dated else ()),
     )  # fmt: skip
     return Document(
-        title=str(title)[:200], subtitle=f"{kind} {name}, project {work.project.name}"[:300], workspace=here.name, period=shown,
+        title=str(title)[:200], subtitle=("Everything in the project with its status" if alone else f"{kind} {name}, project {work.project.name}")[:300], workspace=here.name, period=shown,
         generated_at=run.as_of, currency=here.currency, brand=_brand(here, run.inputs.get("brand") or {}), notices=tuple(run.inputs.get("notices") or ()),
         facts=facts, sections=tuple(sections), link=f"{url}/ml/projects/{subject.project_id}", template=f"ml_{subject.kind}", code_version=everfix.__version__,
     )  # fmt: skip

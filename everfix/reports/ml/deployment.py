@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from everfix.documents.model import Block, Unit
 from everfix.ml import models, monitors
+from everfix.ml.figures import arrays
 from everfix.ml.figures.unmade import Unmade
 from everfix.reports.ml import blocks, drifts, labelled, logged, model
 from everfix.reports.ml.blocks import COUNT, MEASURE, PERCENT, TEXT
@@ -98,7 +99,7 @@ def latency(work: Work) -> Iterator[Block]:
     alt = f"Latency percentiles by {_step(found.step)}; over all p50 is {found.latency[0]:,.4g} ms, p95 {found.latency[2]:,.4g} ms, p99 {found.latency[3]:,.4g} ms."
     drawn = blocks.table("latency_by_time", "Latency by time", columns, rows, note=how, most=400)
     yield blocks.chart("latency_chart", "Latency percentiles", "line", drawn, "at", *NAMED, alt=alt)
-    bars = [(f"{low:.3g}", count) for low, _, count in found.latency_bins]
+    bars = [(arrays.short(low), count) for low, _, count in found.latency_bins]
     spread = blocks.table("latency_bins", "How long answers took", (("from", "From (ms)", TEXT), ("rows", "Predictions", COUNT)), bars)
     yield blocks.chart(
         "latency_bins_chart",

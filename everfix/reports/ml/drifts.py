@@ -13,7 +13,7 @@ from everfix.documents.model import Block, Unit
 from everfix.ml.figures import deployment, drift
 from everfix.ml.figures.unmade import Unmade
 from everfix.reports.ml import blocks, logged
-from everfix.reports.ml.blocks import MEASURE, PERCENT, TEXT
+from everfix.reports.ml.blocks import COUNT, MEASURE, PERCENT, TEXT
 from everfix.reports.ml.work import Absent, Work
 
 FEATURES = 500  # columns whose drift is computed
@@ -134,6 +134,11 @@ def by_time(work: Work) -> Iterator[Block]:
         worst = max(latest, key=lambda name: latest[name] or 0.0)
         now = latest[worst] or 0.0
         band = drift.band(now)
+        yield blocks.figures(
+            "latest_figures", ("latest_psi", "Latest PSI", now, MEASURE, "down", f"{worst}: {band}"),
+            ("drifting", "Features that drift now", sum((psi or 0.0) >= drift.BANDS[0] for psi in latest.values()), COUNT, "down", "PSI of 0.1 and more"),
+            ("followed", "Features followed", len(latest), COUNT, None, "the most drifted"),
+        )  # fmt: skip
         work.check(
             "Drift in the latest stretch",
             now,
@@ -142,6 +147,7 @@ def by_time(work: Work) -> Iterator[Block]:
             f"{worst}, from {datetime.fromtimestamp(float(edges[-2]), UTC):%-d %b %Y, %H:%M} UTC on",
         )
         if band != "stable":
+            work.headline.append(f"The latest PSI is {measure(now)}, of {worst}.")
             work.advice.append(f"Find out why {worst} changed of late, then train again or adapt the reference.")
 
 

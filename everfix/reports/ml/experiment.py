@@ -11,7 +11,7 @@ from everfix.documents.format import measure
 from everfix.documents.model import Block, Unit
 from everfix.ml import models
 from everfix.ml.figures import curves
-from everfix.reports.ml import blocks, model
+from everfix.reports.ml import blocks, data_set, model
 from everfix.reports.ml.blocks import COUNT, MEASURE, TEXT
 from everfix.reports.ml.work import Absent, Part, Work
 
@@ -217,7 +217,7 @@ def failures(work: Work) -> Iterator[Block]:
 
 
 def data(work: Work) -> Iterator[Block]:
-    yield from model.data_of(work, work.entity.dataset_version_id, work.entity.target_column)
+    yield from data_set.of_version(work, work.entity.dataset_version_id, work.entity.target_column)
 
 
 PARTS = (

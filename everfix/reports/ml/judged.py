@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from everfix.documents.model import Block, Unit
-from everfix.ml.figures import curves, importance, quality
+from everfix.ml.figures import arrays, curves, importance, quality
 from everfix.ml.figures.classification import Binary, Calibration, Confusion, Curve, Decisions
 from everfix.ml.figures.quality import Quality
 from everfix.ml.figures.regression import Fit, Histogram, Regression
@@ -15,6 +15,7 @@ from everfix.reports.ml.blocks import COUNT, MEASURE, PERCENT, TEXT
 
 DRAWN = 16  # classes of a confusion matrix that is drawn
 COLUMNS = 60  # of a table that are listed
+PLAIN = ("column", "type", "missing", "unique", "found")  # of what is known of a column, what tells no value
 
 
 def confusion(found: Confusion) -> Iterator[Block]:
@@ -196,7 +197,7 @@ def worst(found: Regression) -> Block:
 
 def histogram(name: str, title: str, found: Histogram, what: str, alt: str) -> Block:
     columns = (("bin", what, TEXT), ("rows", "Rows", COUNT))
-    rows = [(f"{low:.3g}", count) for low, count in zip(found.edges, found.counts, strict=False)]
+    rows = [(arrays.short(low), count) for low, count in zip(found.edges, found.counts, strict=False)]
     return blocks.chart(f"{name}_chart", title, "column", blocks.table(name, title, columns, rows), "bin", "rows", alt=alt)
 
 
@@ -237,8 +238,8 @@ def learned(found: tuple[curves.Learning, ...]) -> Iterator[Block]:
 # ---- data
 
 
-def data(found: Quality, *, title: str = "Columns") -> Iterator[Block]:
-    """Rows, faults and statistics of each column; what is wrong with it in one word."""
+def data(found: Quality, *, title: str = "Columns", values: bool = True) -> Iterator[Block]:
+    """Rows, faults and statistics of each column; what is wrong with it in one word. Without `values` nothing that stands in a cell is shown."""
     yield blocks.figures(
         "data_figures",
         ("rows", "Rows", found.rows, COUNT), ("columns", "Columns", found.all_columns, COUNT),
@@ -261,6 +262,10 @@ def data(found: Quality, *, title: str = "Columns") -> Iterator[Block]:
         if found.all_columns > len(found.columns)
         else ""
     )
+    if not values:
+        keep = [place for place, column in enumerate(columns) if column[0] in PLAIN]
+        columns = tuple(columns[place] for place in keep)  # type: ignore[assignment]
+        rows = [tuple(row[place] for place in keep) for row in rows]  # type: ignore[misc]
     yield blocks.table("columns", title, columns, rows, note=looked, most=COLUMNS)
     if found.deductions:
         lost = [(name, points) for name, points in found.deductions]

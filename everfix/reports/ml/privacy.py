@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from everfix.documents.model import Block
-from everfix.reports.ml import blocks, model
+from everfix.reports.ml import blocks, data_set
 from everfix.reports.ml.blocks import COUNT, MEASURE, PERCENT, TEXT
 from everfix.reports.ml.work import Absent, Part, Work
 
+SECRET = ("salt", "key", "secret", "pepper", "seed", "token", "password")  # parts of the names of settings that nobody may read
 LOWER = ("risk", "unique", "closeness")  # parts of the names of risks of which less is better
 
 
@@ -84,11 +86,19 @@ def transformations(work: Work) -> Iterator[Block]:
         "transformations",
         "",
         columns,
-        [
-            (one.get("column"), one.get("pii_type"), one.get("action"), one.get("changed"), blocks.cell_words(one.get("config")))
-            for one in given
-        ],
+        [(one.get("column"), one.get("pii_type"), one.get("action"), one.get("changed"), _settings(one.get("config"))) for one in given],
     )
+
+
+def _settings(given: Any) -> str | None:  # noqa: ANN401 - JSON
+    """Return settings as words; what would undo a transformation (a salt, a key) is only said to be there."""
+    if not isinstance(given, dict):
+        return blocks.cell_words(given)
+    said = (
+        (str(name), "not shown" if any(part in str(name).lower() for part in SECRET) else blocks.cell_words(value))
+        for name, value in given.items()
+    )
+    return ", ".join(f"{name.replace('_', ' ')}: {value or '–'}" for name, value in said) or None
 
 
 def risks(work: Work) -> Iterator[Block]:
@@ -112,7 +122,7 @@ def risks(work: Work) -> Iterator[Block]:
 
 
 def data(work: Work) -> Iterator[Block]:
-    yield from model.data_of(work, work.entity.dataset_version_id, None)
+    yield from data_set.of_version(work, work.entity.dataset_version_id, None, values=False)  # the report leaves the house
 
 
 PARTS = (

@@ -201,8 +201,8 @@ def pairs(work: Work) -> Iterator[Block]:
         ("second", "With", TEXT),
         ("score", "Pair score", PERCENT),
         ("metric", "By", TEXT),
-        ("real", "Real", MEASURE),
-        ("synthetic", "Synthetic", MEASURE),
+        ("real", "Association, real", MEASURE),
+        ("synthetic", "Association, synthetic", MEASURE),
     )
     rows = [(pair.first, pair.second, pair.score, pair.metric, pair.real, pair.synthetic) for pair in found]
     yield blocks.table("pairs", "Pairs, the least alike first", columns, rows, most=PAIRS)
