@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn import metrics as scores
 
@@ -163,6 +165,45 @@ def test_planted_drift_and_errors_are_found(alice: make.Workspace) -> None:
     labelled = log.filter(log["label"].is_not_null())
     quality = {figure.key: figure.value for figure in blocks_of(document, "quality")["quality_figures"].figures}
     assert quality["auc"] == pytest.approx(scores.roc_auc_score(labelled["label"], labelled["score"]), abs=1e-6)
+
+
+def test_a_log_that_tells_no_errors_has_no_error_rate(alice: make.Workspace) -> None:
+    """Nothing known is not nothing failed; and a sentence that reads otherwise beside another is left out, never the report."""
+    home = ml_work.project(alice)
+    search, models = ml_work.cancer(alice, home)
+    document, summary = built(alice, "deployment", ml_work.deployment(alice, models[0], ml_work.log(2_000, drift=6.0).drop("error")))
+    assert "error_rate" not in {figure.key for figure in blocks_of(document, "glance")["figures"].figures}
+    assert summary["primary_metric"] == {"name": "predictions", "value": 2_000.0}
+    left_out = blocks_of(document, "appendix")["left_out"]
+    assert ("Errors", "the log has no column error, status_code or ok") in left_out.rows
+    assert document.narrative is not None
+    said = document.narrative.executive_summary[0]
+    assert "error rate" not in said
+    assert "The largest PSI is" in said
+    assert document.narrative.note == ""
+
+
+def test_ten_thousand_columns_make_a_report_within_a_minute(alice: make.Workspace) -> None:
+    """As many as an upload may have: what was looked at of them is said, and a file is not opened for each of them."""
+    chance = np.random.default_rng(1)
+    at = pl.Series(ml_work.START.timestamp() * 1e6 + np.arange(200) * 6e7).cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+    wide = pl.DataFrame({f"c{n}": chance.normal(n % 7, 1, 200) for n in range(9_998)})
+    log = wide.with_columns(c3=pl.col("c3") + 3, timestamp=at, label=pl.Series(chance.integers(0, 2, 200)))
+    home = ml_work.project(alice)
+    version = ml_work.version(alice, home, wide, "wide", "c0")
+    found = ml_work.model(alice, ml_work.experiment(alice, home, dataset_version_id=version.id), metrics={"auc": 0.8})
+    held = ml_work.table(alice, home, wide, "reference")
+    served = ml_work.deployment(alice, found, frame=log, reference_id=held.id, features=[])
+    started = time.monotonic()
+    document, summary = ml_work.built(alice, "deployment", served)
+    drift = blocks_of(document, "drift")["drift"]
+    assert (drift.total_rows, drift.rows[0][0], drift.rows[0][3]) == (500, "c3", "major")
+    assert "The first 500 of 9,998 features were compared." in drift.note
+    assert summary["warnings"] == []
+    document, summary = ml_work.built(alice, "model", found)
+    assert "The first 500 of 9,998 columns were looked at." in blocks_of(document, "data")["columns"].note
+    assert summary["warnings"] == []
+    assert time.monotonic() - started < 60
 
 
 def test_copies_of_real_rows_are_told(alice: make.Workspace) -> None:

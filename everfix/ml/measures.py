@@ -45,6 +45,8 @@ def of(look: Look, log: Sequence[Path], reference: Path | None) -> Measured:
 def _value(look: Look, rows: Frames, reference: Frames | None) -> tuple[float, Json]:
     metric = look.monitor.metric
     if metric == "error_rate":
+        if "error" not in rows.schema:
+            raise Unmade("the log has no column error, status_code or ok")
         traffic = deployment.traffic(rows)
         return traffic.error_rate, {"errors": traffic.errors}
     if metric.startswith("latency_"):

@@ -65,15 +65,17 @@ class Frames:
         types = self.schema
         for file in self.files:
             opened = pq.ParquetFile(file)
-            there = [name for name in wanted if name in opened.schema_arrow.names]
+            known = set(opened.schema_arrow.names)
+            there = [name for name in wanted if name in known]
             for batch in opened.iter_batches(batch_size=size, columns=there):
                 yield _whole(batch, wanted, types)
 
-    def near(self) -> Frames:
+    def near(self, columns: Sequence[str] | None = None) -> Frames:
         """Return the same rows in memory where they are few enough: a wide table is else opened once for each column."""
-        if (self.table is not None and self.since is None and self.until is None) or self.rows * len(self.schema) > NEAR:
+        wanted = list(self.schema) if columns is None else [name for name in columns if name in self.schema]
+        if not wanted or (self.table is not None and self.since is None and self.until is None) or self.rows * len(wanted) > NEAR:
             return self
-        return Frames(table=self.all(list(self.schema)))
+        return Frames(table=self.all(wanted))
 
     def all(self, columns: Sequence[str], most: int = 2_000_000) -> pl.DataFrame:
         """Return the columns in memory; raises Unmade for more than `most` rows, which have another way."""
@@ -86,7 +88,8 @@ class Frames:
 def _whole(batch: Any, wanted: list[str], types: dict[str, pl.DataType]) -> pl.DataFrame:  # noqa: ANN401 - a pyarrow.RecordBatch
     frame = pl.from_arrow(batch)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - of a batch, never of one column
-    missing = [pl.lit(None, dtype=types[name]).alias(name) for name in wanted if name not in frame.columns]
+    there = set(frame.columns)
+    missing = [pl.lit(None, dtype=types[name]).alias(name) for name in wanted if name not in there]
     return frame.with_columns(missing).select(wanted)
 
 

@@ -20,7 +20,7 @@ NAMED = ("p50", "p90", "p95", "p99")
 
 def glance(work: Work) -> Iterator[Block]:
     found = logged.traffic(work)
-    rate = found.error_rate
+    rate = found.error_rate if "error" in logged.of(work).schema else None
     p95 = found.latency[2]
     share = psi = None
     try:
@@ -38,8 +38,10 @@ def glance(work: Work) -> Iterator[Block]:
         ("labelled", "Predictions with a label", found.labelled, COUNT),
     )  # fmt: skip
     work.headline.append(f"There were {found.rows:,} predictions.")
-    work.headline.append(f"The error rate is {rate * 100:.1f} %.")
-    work.check("Error rate", rate, "at most 0.01", "pass" if rate <= 0.01 else "warn" if rate <= 0.05 else "fail", "answers that failed")
+    if rate is not None:
+        work.headline.append(f"The error rate is {rate * 100:.1f} %.")
+        verdict = "pass" if rate <= 0.01 else "warn" if rate <= 0.05 else "fail"
+        work.check("Error rate", rate, "at most 0.01", verdict, "answers that failed")
     if p95 is not None:
         work.check(
             "Latency p95 over p50",
@@ -50,7 +52,7 @@ def glance(work: Work) -> Iterator[Block]:
         )
     if found.undated:
         yield blocks.note("undated", f"{found.undated:,} rows have no timestamp and were left out.")
-    work.kept["primary"] = ("error_rate", rate)
+    work.kept["primary"] = ("error_rate", rate) if rate is not None else ("predictions", float(found.rows))
 
 
 def identity(work: Work) -> Iterator[Block]:
@@ -115,6 +117,8 @@ def latency(work: Work) -> Iterator[Block]:
 
 
 def errors(work: Work) -> Iterator[Block]:
+    if "error" not in logged.of(work).schema:
+        raise Absent("the log has no column error, status_code or ok")
     found = logged.traffic(work)
     columns = (("at", "From", Unit.DATETIME), ("rate", "Error rate", PERCENT), ("errors", "Errors", COUNT))
     rows = [(moment.at.isoformat(), moment.error_rate, moment.errors) for moment in found.moments if moment.rows]

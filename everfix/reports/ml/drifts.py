@@ -29,11 +29,15 @@ def of_features(work: Work) -> drift.Drift:
 
 
 def _of_features(work: Work) -> drift.Drift:
-    before, now = logged.reference(work), logged.of(work)
-    named = work.entity.features or [name for name in deployment.features(before) if name in now.schema or name not in deployment.TRAFFIC]
+    named = _features(work)
     if not named:
         raise Unmade("the reference sample has no feature columns")
-    return drift.compare(before, now, named[:FEATURES])
+    return drift.compare(logged.reference(work), logged.of(work), named[:FEATURES])
+
+
+def _features(work: Work) -> list[str]:
+    named: list[str] = work.entity.features or deployment.features(logged.reference(work))
+    return named
 
 
 def predictions(work: Work) -> drift.ColumnDrift:
@@ -65,6 +69,9 @@ def drifting(work: Work) -> Iterator[Block]:
     said = "PSI below 0.1 is stable, to 0.25 moderate, above major. Bins as Evidently draws them."
     if any(one.binning == "deciles" for one in found.columns):
         said += " Where outliers press nearly all rows into one bin, deciles of the reference are used."
+    every = len(_features(work))
+    if every > FEATURES:
+        said += f" The first {FEATURES:,} of {every:,} features were compared."
     yield blocks.table("drift", f"Drift of {len(found.columns):,} features", columns, rows, note=said, most=60)
     if found.columns:
         yield multiples("drift_chart", "The most drifted features", found.columns[:DRAWN])
@@ -78,7 +85,7 @@ def drifting(work: Work) -> Iterator[Block]:
         )
         work.say("drift", f"{first.feature} has the largest PSI, {measure(first.psi)}.")
         if first.band != "stable":
-            work.headline.append(f"{first.feature} has drifted the most, with a PSI of {measure(first.psi)}.")
+            work.headline.append(f"The largest PSI is {measure(first.psi)}, of {first.feature}.")
             work.advice.append(f"Find out why {first.feature} changed, then train again or adapt the reference.")
     if found.unmade:
         yield blocks.table(
@@ -148,7 +155,8 @@ def by_time(work: Work) -> Iterator[Block]:
         )
         if band != "stable":
             work.headline.append(f"The latest PSI is {measure(now)}, of {worst}.")
-            work.advice.append(f"Find out why {worst} changed of late, then train again or adapt the reference.")
+            if worst != found.columns[0].feature or found.columns[0].band == "stable":  # else it is said already
+                work.advice.append(f"Find out why {worst} changed of late, then train again or adapt the reference.")
 
 
 def predicted(work: Work) -> Iterator[Block]:

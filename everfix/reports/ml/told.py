@@ -18,17 +18,17 @@ def write(document: Document, work: Work) -> Narrative:
     known = all_facts.of(document)
     left_out: list[str] = []
     verdicts = _verdicts(work)
-    summary = [*_sound(work.headline[:SUMMARY], known, left_out), *_sound(verdicts, known, left_out)]
-    sections = {section: " ".join(kept) for section, sentences in _told(work).items() if (kept := _sound(sentences, known, left_out))}
+    summary = _paragraph([*work.headline[:SUMMARY], *verdicts], known, left_out)
+    sections = {section: text for section, sentences in _told(work).items() if (text := _paragraph(sentences, known, left_out))}
     there = {section.id for section in document.sections}
     takeaways = _sound(_takeaways(work), known, left_out)
     return Narrative(
-        executive_summary=(" ".join(summary),) if summary else (),
+        executive_summary=(summary,) if summary else (),
         sections={section: text for section, text in sections.items() if section in there},
         key_takeaways=tuple(dict.fromkeys(takeaways))[:TAKEAWAYS],
         writer="rules",
         version="1",
-        note=f"{len(left_out)} sentences were left out: no fact of the report proves them as read." if left_out else "",
+        note=f"Left out, because no fact of the report proves them as read: {len(left_out)} of the sentences." if left_out else "",
     )
 
 
@@ -56,11 +56,26 @@ def _takeaways(work: Work) -> list[str]:
     return found or ["No check asks for anything; look again when the data change."]
 
 
+def _paragraph(sentences: Iterable[str], known: Facts, left_out: list[str]) -> str:
+    """Return the sentences as one paragraph without those that are not proven where they stand: beside others a sentence may read otherwise."""
+    kept: list[str] = []
+    for sentence in sentences:
+        if _proven(" ".join([*kept, sentence]), known):
+            kept.append(sentence)
+        else:
+            left_out.append(sentence)
+    return " ".join(kept)
+
+
 def _sound(sentences: Iterable[str], known: Facts, left_out: list[str]) -> list[str]:
     kept = []
     for sentence in sentences:
-        if any(reasons for _, _, reasons in grounding.paragraph(sentence, known)):
-            left_out.append(sentence)
-        else:
+        if _proven(sentence, known):
             kept.append(sentence)
+        else:
+            left_out.append(sentence)
     return kept
+
+
+def _proven(text: str, known: Facts) -> bool:
+    return not any(reasons for _, _, reasons in grounding.paragraph(text, known))
