@@ -55,6 +55,7 @@ class Action(StrEnum):
     ML_DEPLOYMENT_KEPT = "ml.deployment.kept"
     ML_EXPERIMENT_KEPT = "ml.experiment.kept"
     ML_IMPORT_STARTED = "ml.import.started"
+    ML_LOG_COMPACTED = "ml.log.compacted"
     ML_MEMBER_ADDED = "ml.member.added"
     ML_MEMBER_REMOVED = "ml.member.removed"
     ML_MODEL_KEPT = "ml.model.kept"

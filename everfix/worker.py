@@ -37,7 +37,7 @@ from everfix.exports import work as export_work
 from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
-from everfix.ml import importing, imports, monitors, tables, watching
+from everfix.ml import importing, imports, keeping, monitors, tables, watching
 from everfix.reports import backfill, execution, ticks
 
 log = structlog.get_logger()
@@ -61,6 +61,8 @@ TASKS: Mapping[str, jobs.Task] = {
     "failures.refresh": jobs.Task(loop.task_refresh),
     "failures.accept": jobs.Task(arrivals.accept),
     "ml.forget_files": jobs.Task(tables.forget_files),
+    keeping.SWEEP: jobs.Task(keeping.sweep),
+    keeping.COMPACT: jobs.Task(keeping.compact, concurrency=1),
     "reports.backfill": jobs.Task(backfill.execute),
     imports.KIND: jobs.Task(importing.run, concurrency=2),
     importing.TABLE: jobs.Task(importing.take_table, concurrency=2),
@@ -77,6 +79,8 @@ DIGESTS = ((digests.TASK, digests.is_due), (feed.TASK, feed.is_due))
 PERIODIC: Mapping[str, tuple[float, str]] = {
     pushes.TASK: (3600.0, "SELECT 1 FROM tickets WHERE state IN ('open', 'started') LIMIT 1"),
     "ai.purge": (86_400.0, "SELECT 1 FROM prompt_logs LIMIT 1"),
+    keeping.SWEEP: (86_400.0, "SELECT 1 FROM ml_projects LIMIT 1"),
+    keeping.COMPACT: (3_600.0, keeping.ANYTHING),
     monitors.WATCH: (300.0, "SELECT 1 FROM ml_monitors WHERE enabled LIMIT 1"),
     "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
     kept.TASK: (3_600.0, "SELECT 1 FROM report_runs UNION ALL SELECT 1 FROM exports LIMIT 1"),

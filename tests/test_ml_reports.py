@@ -170,7 +170,7 @@ def test_planted_drift_and_errors_are_found(alice: make.Workspace) -> None:
 def test_a_log_that_tells_no_errors_has_no_error_rate(alice: make.Workspace) -> None:
     """Nothing known is not nothing failed; and a sentence that reads otherwise beside another is left out, never the report."""
     home = ml_work.project(alice)
-    search, models = ml_work.cancer(alice, home)
+    models = ml_work.cancer(alice, home)[1]
     document, summary = built(alice, "deployment", ml_work.deployment(alice, models[0], ml_work.log(2_000, drift=6.0).drop("error")))
     assert "error_rate" not in {figure.key for figure in blocks_of(document, "glance")["figures"].figures}
     assert summary["primary_metric"] == {"name": "predictions", "value": 2_000.0}

@@ -57,7 +57,8 @@ class PredictionPart(WorkspaceRow, Base):
     """One uploaded piece of a prediction log.
 
     Its table has the columns `timestamp` and any of `prediction`, `score`, `label`, `latency_ms`, `error` (text; null or empty: none);
-    all others are features. `first_at` and `last_at` bound its timestamps, so that a period reads only the parts it needs.
+    all others are features. `first_at` and `last_at` bound its timestamps, so that a period reads only the parts it needs. Small parts
+    come to lie in one table (`everfix.ml.keeping`).
     """
 
     __tablename__ = "ml_prediction_parts"
@@ -79,6 +80,7 @@ class PredictionPart(WorkspaceRow, Base):
     created_at: Mapped[datetime] = created()
 
 
+LOOKED_BACK = 200  # pieces of a log in which a value of a column is looked for, to know its type
 TRAFFIC = ("timestamp", "prediction", "score", "label", "latency_ms", "error")  # columns of a log that are no features
 
 
@@ -172,14 +174,29 @@ def add_part(db: Session, deployment_id: UUID, table: Table, sha256: str, by: Pr
 
 
 def _same_types(db: Session, row: Deployment, table: Table) -> None:
-    query = select(Table.schema).join(PredictionPart, PredictionPart.table_id == Table.id).where(PredictionPart.deployment_id == row.id)
-    before = db.execute(query.order_by(PredictionPart.id.desc()).limit(1)).scalar_one_or_none()
-    held = {column["name"]: column["type"] for column in before or []}
     numbers = {"integer", "number"}
-    for column in table.schema:
-        name, kind = column["name"], column["type"]
-        if name in held and held[name] != kind and not {held[name], kind} <= numbers and column["missing"] < table.rows:
+    own = types(table)
+    held = _held(db, row, set(own))
+    for name, kind in own.items():
+        if held.get(name, kind) != kind and not {held[name], kind} <= numbers:
             raise Invalid(f"{name[:80]}: the column is {kind} here and {held[name]} in the log so far", details={name[:80]: held[name]})
+
+
+def _held(db: Session, row: Deployment, wanted: set[str]) -> dict[str, str]:
+    """Return the types that columns have in the newest pieces in which they have a value."""
+    query = select(Table).join(PredictionPart, PredictionPart.table_id == Table.id).where(PredictionPart.deployment_id == row.id)
+    found: dict[str, str] = {}
+    for most in (1, LOOKED_BACK):  # the newest tells all, as a rule
+        for table in db.execute(query.order_by(PredictionPart.id.desc()).limit(most)).scalars():
+            found = {name: kind for name, kind in types(table).items() if name in wanted} | found
+        if wanted <= set(found):
+            break
+    return found
+
+
+def types(table: Table) -> dict[str, str]:
+    """Return the type of each column that has a value; one without any says nothing about its type."""
+    return {column["name"]: column["type"] for column in table.schema if column["missing"] < table.rows}
 
 
 def parts(

@@ -1,7 +1,7 @@
 """Frames: stored tables as Polars reads them, lazily, so that ten million rows never stand in memory.
 
 with database.transaction(workspace) as db:
-keys = [table.key for _, table in deployments.parts(db, deployment_id, since, until)]
+keys = list(dict.fromkeys(table.key for _, table in deployments.parts(db, deployment_id, since, until)))
 with frames.scanned(storage, keys) as rows:
 rows.select(pl.col("latency_ms").quantile(0.95)).collect(engine="streaming")
 """

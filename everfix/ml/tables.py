@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, delete, select
@@ -53,14 +53,14 @@ def get(db: Session, table_id: UUID) -> Table:
     return found
 
 
-def forget(db: Session, table_ids: Iterable[UUID | None], *, by: str = "") -> None:
-    """Remove tables, and their files once this transaction is kept."""
+def forget(db: Session, table_ids: Iterable[UUID | None], *, by: str = "", delay: timedelta | None = None) -> None:
+    """Remove tables, and their files once this transaction is kept, or `delay` after it."""
     gone = [table_id for table_id in table_ids if table_id is not None]
     if not gone:
         return
     keys = list(db.execute(delete(Table).where(Table.id.in_(gone)).returning(Table.key)).scalars())
     if keys:
-        jobs.enqueue(db, "ml.forget_files", {"keys": keys}, by=by)
+        jobs.enqueue(db, "ml.forget_files", {"keys": keys}, by=by, delay=delay)
 
 
 def of_project(db: Session, project_id: UUID) -> list[UUID]:

@@ -103,7 +103,7 @@ def _look(db: Session, monitor: Monitor, deployment: Deployment, newest: datetim
         baseline=model,
         since=since,
         until=until,
-        parts=tuple(table.key for _, table in parts),
+        parts=tuple(dict.fromkeys(table.key for _, table in parts)),
         reference=reference.key if reference is not None else None,
         features=tuple(deployments.features(deployment, reference)) if reference is not None else (),
     )

@@ -32,12 +32,14 @@ class Frames:
 
     @cached_property
     def schema(self) -> dict[str, pl.DataType]:
-        """Return each column with its type, those of all files."""
+        """Return each column with its type, those of all files; a column without a value is text in some, and of its real type in others."""
         if self.table is not None:
             return dict(self.table.schema)
         found: dict[str, pl.DataType] = {}
         for file in self.files:
-            found = {**dict(pl.read_parquet_schema(file)), **found}
+            for name, kind in pl.read_parquet_schema(file).items():
+                if found.get(name, pl.String) in (pl.String, pl.Null):
+                    found[name] = kind
         return found
 
     @cached_property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from everfix.ml import deployments
 from everfix.ml.figures import deployment
 from everfix.ml.figures.frames import Frames
@@ -16,13 +14,8 @@ def of(work: Work) -> Frames:
 
 
 def _of(work: Work) -> Frames:
-    part = deployments.PredictionPart
-    query = select(part).where(part.deployment_id == work.entity.id).order_by(part.first_at, part.id)
-    if work.since is not None:
-        query = query.where(part.last_at >= work.since)
-    if work.until is not None:
-        query = query.where(part.first_at < work.until)
-    return work.tables([row.table_id for row in work.rows(query)], "prediction in this time")
+    parts = work.read(lambda db: deployments.parts(db, work.entity.id, work.since, work.until))
+    return work.tables([table for _, table in parts], "prediction in this time")
 
 
 def traffic(work: Work) -> deployment.Traffic:

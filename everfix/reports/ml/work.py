@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from everfix.core import jobs
 from everfix.core.db import Json
 from everfix.documents.model import Block
-from everfix.ml import tables
 from everfix.ml.figures.frames import Frames
 from everfix.ml.figures.unmade import Unmade
+from everfix.ml.tables import Table
 
 Made = TypeVar("Made")
 
@@ -96,25 +96,25 @@ class Work:
 
     def table(self, table_id: UUID | None, what: str) -> Frames:
         """Return a stored table; raises Absent where none was given."""
-        return self.tables([table_id] if table_id is not None else [], what)
+        found = self.one(Table, table_id)
+        if table_id is not None and found is None:
+            raise Absent("the table was deleted")
+        return self.tables([found] if found is not None else [], what)
 
-    def tables(self, table_ids: Sequence[UUID], what: str) -> Frames:
-        """Return several stored tables as one; raises Absent where none was given."""
-        if not table_ids:
+    def tables(self, found: Sequence[Table], what: str) -> Frames:
+        """Return several stored tables as one, each once; raises Absent where none was given."""
+        if not found:
             raise Absent(f"no {what} was given")
-        return Frames(files=tuple(self._fetch(table_id) for table_id in table_ids), since=self.since, until=self.until)
+        return Frames(files=tuple(dict.fromkeys(self._fetch(table) for table in found)), since=self.since, until=self.until)
 
-    def _fetch(self, table_id: UUID) -> Path:
-        if table_id not in self.fetched:
-            row = self.one(tables.Table, table_id)
-            if row is None:
-                raise Absent("the table was deleted")
-            path = self.folder / f"{table_id}.parquet"
+    def _fetch(self, table: Table) -> Path:
+        if table.id not in self.fetched:
+            path = self.folder / f"{table.id}.parquet"
             with path.open("wb") as file:
-                for piece in self.job.services.storage.stream(row.key):
+                for piece in self.job.services.storage.stream(table.key):
                     file.write(piece)
-            self.fetched[table_id] = path
-        return self.fetched[table_id]
+            self.fetched[table.id] = path
+        return self.fetched[table.id]
 
     def say(self, section: str, *sentences: str) -> None:
         """Add sentences to the narrative of a section."""
