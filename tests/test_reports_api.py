@@ -51,9 +51,10 @@ def fetch(workspace: make.Workspace, file: dict[str, Any]) -> bytes:
 
 def test_the_templates_of_the_reference_are_there(alice: make.Workspace) -> None:
     told = alice.viewer.ok("GET", "/v1/reports/templates")
-    assert told["page"] == {"next_cursor": None, "has_more": False, "total": 6}
+    assert told["page"] == {"next_cursor": None, "has_more": False, "total": 12}
     found = {item["key"]: item for item in told["data"]}
-    assert list(found) == ["executive_summary", "pattern_analysis", "issue_digest", "prediction_report", "recommendation_coverage", "blank"]
+    named = ["executive_summary", "pattern_analysis", "issue_digest", "prediction_report", "recommendation_coverage", "blank"]
+    assert list(found) == [*named, *templates.ML]
     sections = [section["key"] for section in found["executive_summary"]["sections"]]
     assert {"kpis", "top_patterns", "risk_trend", "loops_prevented", "recommended_fixes", "what_changed"} <= set(sections)
     assert found["executive_summary"]["windows"] == ["7d", "30d", "90d"]
