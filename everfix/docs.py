@@ -75,8 +75,7 @@ def sources() -> str:
 def templates() -> str:
     """Return the report templates and sections."""
     rows = [
-        (f"`{item.key}`", item.name, item.description, ", ".join(f"`{key}`" for key in item.sections) or "any")
-        for item in ALL.values()
+        (f"`{item.key}`", item.name, item.description, ", ".join(f"`{key}`" for key in item.sections) or "any") for item in ALL.values()
     ]
     parts = _table(("section", "heading"), [(f"`{key}`", section.title) for key, section in SECTIONS.items()])
     formats = ", ".join(f"`{key}`" for key in documents.RENDERERS)
