@@ -388,3 +388,13 @@ def test_patterns_that_fail_at_the_same_hours_are_tied() -> None:
     nodes.append(clusters.Node(ids.new(), "c", 1, 1, frozenset(), frozenset(h + 5 for h in hours)))
     (tie,) = clusters.ties(nodes)
     assert ({tie.one, tie.other}, tie.shared[0][0]) == ({nodes[0].id, nodes[1].id}, "hours")
+
+
+def test_a_detach_is_previewed(filled: make.Workspace) -> None:
+    issue = next(row for row in found(filled) if row["service"] == "payments-api")
+    path, body = f"/v1/patterns/{issue['pattern_id']}", {"issue_ids": [issue["id"]]}
+    seen = filled.api.ok("POST", f"{path}/detach-preview", body)
+    assert filled.api.ok("GET", f"/v1/issues/{issue['id']}")["pattern_id"] == issue["pattern_id"]  # nothing was changed
+    done = filled.api.ok("POST", f"{path}/detach", body)["data"]
+    assert seen["failures"] == sum(word["moved"] for word in done) > 0
+    assert [move["from"] for move in seen["moves"]] == [issue["pattern_id"]]

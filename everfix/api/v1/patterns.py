@@ -301,6 +301,13 @@ def split_preview(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> 
     return Previewed.model_validate(corrections.preview(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
 
 
+@router.post("/{pattern_id}/detach-preview")
+def detach_preview(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Previewed:
+    """How many failures would leave, each kind for a pattern of its own; nothing is changed."""
+    patterns.get(db, pattern_id)
+    return Previewed.model_validate(corrections.preview(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
+
+
 @router.post("/{pattern_id}/undo")
 def undo(db: Db, who: Writer, pattern_id: PatternId) -> CorrectionOut:
     """Take back the last word that stands about this pattern."""
