@@ -41,7 +41,7 @@ docs: env ## write docs/reference from the code
 bench: env ## measure beside the peers, write bench/results.md
 	$(BIN)/python -m bench.run
 
-bench-quality: env ## score forecasts and grouping on the public sets, write bench/quality.md
+bench-quality: env ## score forecasts, grouping, fixes and their cost on the public sets, write bench/quality.md
 	$(BIN)/python -m bench.quality
 
 lock: $(ENV) ## resolve the dependencies anew (needs `uv` on the path)

@@ -102,7 +102,9 @@ class Model:
         return cls({})
 
     def horizon(self, window: int) -> Horizon:
-        return self.horizons.setdefault(window, Horizon.new())
+        if window not in self.horizons:
+            self.horizons[window] = Horizon.new()  # not by setdefault, which would draw all units each time
+        return self.horizons[window]
 
     def ask(self, pack: features.Pack, now: int, window: int, *, whole: bool = True) -> Asked:
         """Put questions about every history of the pack; each must have an entry.
