@@ -60,6 +60,7 @@ class Action(StrEnum):
     ML_MEMBER_REMOVED = "ml.member.removed"
     ML_MODEL_KEPT = "ml.model.kept"
     ML_MONITOR_KEPT = "ml.monitor.kept"
+    ML_OWN_FORECASTS = "ml.own_forecasts.started"
     ML_PREDICTIONS_ADDED = "ml.predictions.added"
     ML_PRIVACY_KEPT = "ml.privacy.kept"
     ML_PROJECT_CREATED = "ml.project.created"

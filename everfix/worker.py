@@ -34,7 +34,7 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, feed, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, pushes, rating
+from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, own_forecasts, pushes, rating
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, keeping, monitors, tables, watching
@@ -66,6 +66,7 @@ TASKS: Mapping[str, jobs.Task] = {
     "reports.backfill": jobs.Task(backfill.execute),
     imports.KIND: jobs.Task(importing.run, concurrency=2),
     importing.TABLE: jobs.Task(importing.take_table, concurrency=2),
+    own_forecasts.KIND: jobs.Task(own_forecasts.take, concurrency=1),
     monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
     kept.TASK: jobs.Task(kept.sweep),
     "reports.settle": jobs.Task(execution.settle),

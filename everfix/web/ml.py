@@ -14,6 +14,7 @@ from starlette.responses import Response
 from everfix.core import ids
 from everfix.documents.model import Unit
 from everfix.errors import NotFound
+from everfix.failures import own_forecasts
 from everfix.identity.principals import Scope
 from everfix.ml import deployments, experiments, models, privacy, projects, synthgen
 from everfix.ml.projects import Project, Role
@@ -93,6 +94,7 @@ def project(visit: session.sees(Scope.ML_READ), project_id: str, before: Annotat
         query = query.where(runs.Run.id < start)
     found = list(visit.db.execute(query.limit(PAGE + 1))) if visit.may(Scope.REPORTS_READ) else []
     role = projects.role_of(visit.db, home.id, visit.who)
+    edits = role is not None and role.rank >= Role.EDITOR.rank
     return shell.page(
         visit,
         "ml/project.html",
@@ -102,7 +104,9 @@ def project(visit: session.sees(Scope.ML_READ), project_id: str, before: Annotat
         older=str(found[PAGE - 1][1].id) if len(found) > PAGE else "",
         first=start is None,
         most=MOST,
-        writes=visit.may(Scope.REPORTS_WRITE) and role is not None and role.rank >= Role.EDITOR.rank,
+        own=own_forecasts.latest(visit.db, home.id),
+        writes=visit.may(Scope.REPORTS_WRITE) and edits,
+        takes=visit.may(Scope.ML_WRITE) and edits,
     )
 
 
@@ -135,6 +139,14 @@ def create(visit: session.changes(Scope.REPORTS_WRITE), project_id: str, kind: F
     chosen = options.read({"llm_insights": bool(insights)})
     run = subjects.create(visit.db, visit.who, project_id=home.id, kind=kind, entity_id=entity_id, options=chosen)
     return shell.go(f"/ml/reports/{run.id}")
+
+
+@router.post("/ml/projects/{project_id}/own-forecasts")
+def take_own_forecasts(visit: session.changes(Scope.ML_WRITE), project_id: str) -> Response:  # type: ignore[valid-type]
+    """Take Everfix's own forecasts in as a model of this project."""
+    home = _project(visit, project_id)
+    own_forecasts.start(visit.db, home.id, visit.who)
+    return shell.go(f"/ml/projects/{home.id}")
 
 
 @router.get("/ml/reports/{report_id}")

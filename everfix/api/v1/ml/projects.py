@@ -13,10 +13,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from everfix.api import fields, pages
+from everfix.api.v1.jobs import JobOut
+from everfix.api.v1.jobs import shown as job_shown
 from everfix.api.v1.ml.shown import Out, ProjectId, Reader, Search, Writer
 from everfix.core import fields as types
-from everfix.core import ids
+from everfix.core import ids, jobs
 from everfix.deps import Db, Page
+from everfix.failures import own_forecasts
 from everfix.identity.users import User
 from everfix.ml import datasets, deployments, experiments, models, projects
 from everfix.ml.projects import Project, Role
@@ -118,6 +121,12 @@ def change(db: Db, who: Writer, project_id: PathId, body: projects.Change) -> Pr
 def remove(db: Db, who: Writer, project_id: PathId) -> None:
     """Remove a project and all inside, files included."""
     projects.remove(db, project_id, who)
+
+
+@router.post("/{project_id}/own-forecasts", status_code=202)
+def take_own_forecasts(db: Db, who: Writer, project_id: PathId) -> JobOut:
+    """Take Everfix's own forecasts in as a model, judged by the predictions that have settled; again: with what settled since."""
+    return job_shown(jobs.get(db, own_forecasts.start(db, project_id, who)))
 
 
 @router.get("/{project_id}/members")
