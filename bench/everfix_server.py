@@ -41,7 +41,7 @@ class Everfix:
 
     def done(self) -> int:
         """Return how many stored issues have been through the whole loop."""
-        row = self.database.execute("SELECT count(*) FROM issues WHERE analysis_status = 'done' AND pattern_id IS NOT NULL").fetchone()
+        row = self.database.execute("SELECT count(*) FROM issues WHERE fingerprint IS NOT NULL AND pattern_id IS NOT NULL").fetchone()
         return int(row[0]) if row else 0
 
     def idle(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from everfix.core import jobs
-from everfix.failures import analyses, causes, evidence, reasoning
+from everfix.failures import alert_metrics, analyses, causes, evidence, reasoning
 from everfix.failures.evidence import Item
 from everfix.ingest.events import Issue
 from tests import make, model_server
@@ -124,6 +124,10 @@ def test_a_chance_deploy_is_no_habit(alice: make.Workspace) -> None:
 
 def test_every_new_issue_is_analysed_without_being_asked(alice: make.Workspace) -> None:
     answer = alice.api.ok("POST", "/v1/ingest/events", event("TimeoutError: payment gateway did not answer", 0.1))
+    alice.work_once()
+    grouped = alice.api.ok("GET", f"/v1/issues/{answer['issue_id']}")
+    assert (grouped["analysis_status"], grouped["analyzed_at"], grouped["analysis"]) == ("pending", None, None)
+    assert grouped["pattern_id"], "the loop has judged it; its root cause is still to come"
     alice.work()
     found = alice.api.ok("GET", f"/v1/issues/{answer['issue_id']}")
     assert found["analysis_status"] == "done"
@@ -152,6 +156,10 @@ def test_reanalyzing_shows_at_once_and_makes_a_version(alice: make.Workspace, bo
     assert [one["version"] for one in alice.api.ok("GET", f"/v1/issues/{issue.id}/analyses")["data"]] == [2, 1]
     with alice.db() as db:
         assert db.execute(text("SELECT count(*) FROM audit_log WHERE action = 'issue.reanalyzed'")).scalar_one() == 1
+
+
+def broken(*_: object) -> None:
+    raise jobs.Permanent("the evidence could not be gathered")
 
 
 def configure(workspace: make.Workspace, llm_server: ModelServer, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
@@ -214,7 +222,7 @@ def test_when_the_model_fails_the_rules_stand(
     alice: make.Workspace, llm_server: ModelServer, monkeypatch: pytest.MonkeyPatch, reply: Reply, said: str
 ) -> None:
     story(alice)
-    configure(alice, llm_server, monkeypatch)
+    configure(alice, llm_server, monkeypatch, auto_per_hour=0)
     issue = issue_of(alice, "TimeoutError")
     llm_server.says(reply)
     alice.analyst.ok("POST", f"/v1/issues/{issue.id}/reanalyze", {"tier": "fast"})
@@ -223,6 +231,13 @@ def test_when_the_model_fails_the_rules_stand(
     assert found["model"] == "rules"
     assert said in found["note"]
     assert alice.api.ok("GET", f"/v1/issues/{issue.id}")["analysis_status"] == "done"
+    (trace,) = alice.api.ok("GET", "/api/v1/decision-traces", requestId=str(issue.id))["data"]
+    assert trace["degradedScoring"] is True
+    run(alice)  # the others, by rules that no model was asked for: not degraded
+    with alice.db() as db:
+        all_ = db.execute(text("SELECT count(*) FROM analyses")).scalar_one()
+        start, end = make.NOW - timedelta(days=9000), make.NOW + timedelta(days=9000)
+        assert alert_metrics.value(db, "degraded_scoring_rate", start, end) == pytest.approx(1 / all_)
 
 
 def test_orders_in_a_title_are_refused_as_claims(alice: make.Workspace, llm_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,14 +270,24 @@ def test_a_model_is_asked_by_itself_once_a_pattern_and_so_often_an_hour(
     assert llm_server.asked == []
 
 
+def test_a_batch_that_fails_for_good_says_so_at_its_issues_and_is_not_degraded_scoring(
+    alice: make.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "gather", broken)
+    answer = alice.api.ok("POST", "/v1/ingest/events", event("TimeoutError: x", 1))
+    alice.work()
+    found = alice.api.ok("GET", f"/v1/issues/{answer['issue_id']}")
+    assert (found["analysis_status"], found["analyzed_at"]) == ("failed", None)
+    assert found["pattern_id"], "what the loop made of it stands"
+    (trace,) = alice.api.ok("GET", "/api/v1/decision-traces", requestId=str(found["id"]))["data"]
+    assert trace["degradedScoring"] is False
+
+
 def test_a_job_that_fails_for_good_says_so_at_the_issue(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     alice.learn(event("TimeoutError: x", 1))
     issue = issue_of(alice, "TimeoutError")
 
-    def breaks(*_: object) -> None:
-        raise jobs.Permanent("the evidence could not be gathered")
-
-    monkeypatch.setattr(evidence, "gather", breaks)
+    monkeypatch.setattr(evidence, "gather", broken)
     alice.analyst.ok("POST", f"/v1/issues/{issue.id}/reanalyze", {"tier": "fast"})
     alice.work()
     assert alice.api.ok("GET", f"/v1/issues/{issue.id}")["analysis_status"] == "failed"

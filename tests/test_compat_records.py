@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from everfix import audit
-from everfix.failures import changes
+from everfix.failures import analyses, changes
 from tests import make
 from tests.conftest import Clock
 
@@ -104,6 +104,9 @@ def test_the_hundred_and_first_in_a_minute_waits(alice: make.Workspace, bob: mak
 def test_every_issue_has_a_trace(alice: make.Workspace, time: Clock) -> None:
     """D72, D114: the steps in order, each with its result and why; by pattern, by issue, page by page."""
     ids_ = alice.learn(*make.failures("database", (3, 2, 1)), make.event(title="Alone in the world"))
+    with alice.db() as db:
+        analyses.enqueue(db, ids_)
+    alice.work()
     found = alice.viewer.ok("GET", TRACES)
     assert found["pagination"] == {"total": 4, "limit": 50, "offset": 0, "hasMore": False}
     by_issue = {trace["requestId"]: trace for trace in found["data"]}

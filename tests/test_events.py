@@ -206,12 +206,15 @@ def test_a_person_who_closed_an_issue_is_not_overruled_by_an_update(alice: make.
 
 
 def test_only_a_change_of_what_it_is_asks_for_a_new_judgement(alice: make.Workspace) -> None:
-    alice.learn(make.event(external_id="one", title="Pool exhausted"))
-    assert stored(alice, "one").analysis_status == "done"
+    alice.api.ok("POST", "/v1/ingest/events", make.event(external_id="one", title="Pool exhausted"))
+    alice.work()
+    judged = stored(alice, "one")
+    assert judged.fingerprint is not None
+    assert judged.analysis_status == "done"
     accept(alice, make.event(external_id="one", title="Pool exhausted", severity="p1", metadata={"n": 2}))
-    assert stored(alice, "one").analysis_status == "done"
+    assert (stored(alice, "one").fingerprint, stored(alice, "one").analysis_status) == (judged.fingerprint, "done")
     accept(alice, make.event(external_id="one", title="Disk full"))
-    assert stored(alice, "one").analysis_status == "pending"
+    assert (stored(alice, "one").fingerprint, stored(alice, "one").analysis_status) == (None, "pending")
 
 
 def test_bad_records_are_refused_one_by_one(alice: make.Workspace) -> None:

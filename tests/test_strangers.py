@@ -59,6 +59,7 @@ WORDS = {"source": "pagerduty", "format": "csv", **make_ml.WORDS}
 KINDS = {"/v1/ingest/status/{job_id}": ("job", "ingest_job"), "/api/v1/reports/runs/{run_id}/artifacts/{format}": ("run", "made_run")}
 # Calls that change nothing although they are no GET, or only what is the caller's own.
 READS = {
+    *triaging.READS,
     ("POST", "/api/v1/reports/templates/{template_id}/preview"),
     ("DELETE", "/v1/me/notifications/feed/{notification_id}"),
     ("PATCH", "/v1/settings/notifications"),

@@ -105,6 +105,18 @@ def test_who_did_it_is_not_told_and_who_stopped_watching_neither(alice: make.Wor
     assert (len(told(alice.analyst, "pattern.")), len(told(alice.admin, "pattern."))) == (1, 1)
 
 
+def test_a_viewer_follows_what_they_can_read_and_only_for_themselves(alice: make.Workspace, bob: make.Workspace) -> None:
+    pattern = watched(alice)
+    path = f"/v1/patterns/{pattern}/watch"
+    assert alice.viewer.ok("POST", path) == {"watching": True, "watchers": 2}
+    assert alice.viewer.ok("POST", path)["watchers"] == 2, "once each"
+    assert bob.viewer.call("POST", path).status_code == 404
+    alice.admin.ok("PATCH", f"/v1/patterns/{pattern}", {"name": "Pool is empty"})
+    assert [row["title"] for row in told(alice.viewer, "pattern.")] == ["Pool is empty changed"]
+    assert alice.viewer.ok("DELETE", path) == {"watching": False, "watchers": 1}
+    assert alice.analyst.ok("GET", f"/v1/patterns/{pattern}")["watching"] is True, "somebody else's watch stands"
+
+
 def test_a_status_that_changes_by_itself_is_told_once(alice: make.Workspace) -> None:
     pattern = watched(alice)
     found = ids.parse(ids.Prefix.PATTERN, pattern)

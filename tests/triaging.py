@@ -10,6 +10,8 @@ from tests import make
 NOBODY = "00000000-0000-7000-8000-000000000000"
 NAMED = {f"{noun}_id": noun for noun in ("comment", "correction", "cluster", "saved_view")}
 FIGURES = {"/v1/saved-views", "/v1/corrections/quality", "/v1/patterns/graph"}
+# What is the caller's own, and so needs no more than reading.
+READS = {("POST", "/v1/patterns/{pattern_id}/watch"), ("DELETE", "/v1/patterns/{pattern_id}/watch")}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/issues/bulk"): {"ids": [NOBODY], "op": "status", "value": "closed"},
     ("POST", "/v1/issues/{issue_id}/link-pattern"): {"pattern_id": NOBODY},

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from everfix.core.db import Database
-from everfix.failures import changes, claims, loop, recommendations
+from everfix.failures import analyses, changes, claims, loop, recommendations
 from everfix.failures.recommendations import Recommendation, RecommendationPattern
 from everfix.identity.principals import Principal
 from everfix.ingest import events
@@ -101,7 +101,9 @@ def _take(database: Database, workspace: UUID, records: Sequence[Record], offset
     for start in range(0, len(records), events.BATCH):
         with database.transaction(workspace) as db:
             accepted = events.accept(db, records[start : start + events.BATCH])
-            loop.learn(db, list(dict.fromkeys(accepted.issues)), now=now, steps=loop.GROUPING)
+            found = list(dict.fromkeys(accepted.issues))
+            loop.learn(db, found, now=now, steps=loop.GROUPING)
+            analyses.enqueue(db, found)
         walked.accepted += len(accepted.issues)
         walked.rejected += [events.Reject(offset + start + item.index, item.reason) for item in accepted.rejected]
 

@@ -47,10 +47,9 @@ METRICS: Mapping[str, Metric] = {
         " WHERE analyzed_at >= :start AND analyzed_at < :end AND analyzed_at >= ingested_at",
     ),
     "degraded_scoring_rate": Metric(
-        "Analyses that failed",
+        "Analyses that the rules wrote because the model could not",
         "share",
-        "SELECT avg((analysis_status = 'failed')::int)::float FROM issues WHERE analysis_status IN ('done', 'failed')"
-        " AND coalesce(analyzed_at, updated_at) >= :start AND coalesce(analyzed_at, updated_at) < :end",
+        "SELECT avg((model = 'rules' AND note <> '')::int)::float FROM analyses WHERE created_at >= :start AND created_at < :end",
     ),
     "issue_count": Metric("Issues", "count", f"SELECT count(*) FROM ({_CAME}) i"),
     "open_loops": Metric("Open loops", "count", "SELECT count(*) FROM patterns WHERE status IN ('emerging', 'active')"),

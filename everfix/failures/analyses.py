@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, func, select, text, update
+from sqlalchemy import CheckConstraint, Index, func, or_, select, text, true, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
@@ -41,7 +41,7 @@ class Analysis(WorkspaceRow, Base):
         CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
         CheckConstraint("tier IN ('fast', 'balanced', 'deep')", name="tier"),
         Index("uq_analyses_version", "workspace_id", "issue_id", "number", unique=True),
-        Index("ix_analyses_made", "workspace_id", "created_at", postgresql_where=text("model <> 'rules'")),
+        Index("ix_analyses_made", "workspace_id", "created_at"),
     )
 
     issue_id: Mapped[UUID]
@@ -96,6 +96,7 @@ def task(job: jobs.Running) -> Json:
     with job.database.transaction(job.workspace) as db:
         found = evidence.gather(db, list(db.execute(select(Issue).where(Issue.id.in_(wanted))).scalars()))
         store(db, [(one, causes.of(one.items)) for one in found.values()])
+        _written(db, wanted)
         asked = _chosen(db, job, list(found.values()))
         for issue in asked:
             jobs.enqueue(db, TASK, {"issue": str(issue), "tier": "balanced"}, priority=LATER)
@@ -109,7 +110,9 @@ def _chosen(db: Session, job: jobs.Running, found: Sequence[Found]) -> list[UUID
         return []
     since = func.now() - text("interval '1 hour'")
     lately = db.execute(
-        select(func.count()).where(Analysis.created_at > since, Analysis.model != RULES, Analysis.requested_by == "")
+        select(func.count()).where(
+            Analysis.created_at > since, or_(Analysis.model != RULES, Analysis.note != ""), Analysis.requested_by == ""
+        )
     ).scalar_one()
     ordered = sorted(found, key=lambda one: (one.issue.severity, -one.issue.occurred_at.timestamp()))
     by_pattern = {one.issue.pattern_id or one.issue.id: one.issue.id for one in reversed(ordered)}
@@ -122,8 +125,7 @@ def _one(job: jobs.Running, issue_id: UUID, tier: Tier, by: str) -> Json:
         issue = db.execute(select(Issue).where(Issue.id == issue_id)).scalar_one_or_none()
         if issue is None:
             return {"issue": None}  # it was removed while the job waited
-        if issue.analysis_status != "done":
-            issue.analysis_status = "analyzing"
+        issue.analysis_status = "analyzing"
         found = evidence.gather(db, [issue])[issue_id]
         db.expunge_all()
         assistant, problem = ai.asked(db, job.services.keys, job.services.settings) if ai.here(db).analyses else (None, "")
@@ -136,19 +138,24 @@ def _one(job: jobs.Running, issue_id: UUID, tier: Tier, by: str) -> Json:
     with job.database.transaction(job.workspace) as db:
         prompt_logs.record(db, assistant.calls if assistant else (), "issue", issue_id)
         store(db, [(found, finding)], tier=tier, answer=answer, note=note, by=by)
-        db.execute(update(Issue).where(Issue.id == issue_id).values(analysis_status="done", analyzed_at=clock.now()))
+        _written(db, [issue_id], asked=True)
     return {"issue": str(issue_id), "model": answer.label if answer else RULES, "note": note}
 
 
+def _written(db: Session, issue_ids: Sequence[UUID], *, asked: bool = False) -> None:
+    """Say at the issues that their root cause is written. One that somebody asked for meanwhile goes on; the first writing is the latency."""
+    waiting = true() if asked else Issue.analysis_status != "analyzing"
+    values = {"analysis_status": "done", "analyzed_at": func.coalesce(Issue.analyzed_at, clock.now())}
+    db.execute(update(Issue).where(Issue.id.in_(issue_ids), waiting).values(values))
+
+
 def failed(job: jobs.Running, _cause: str) -> None:
-    """Say at the issue that its analysis failed for good; what the loop made of it stands."""
-    if "issue" in job.payload:
-        with job.database.transaction(job.workspace) as db:
-            db.execute(
-                update(Issue)
-                .where(Issue.id == UUID(job.payload["issue"]), Issue.analysis_status == "analyzing")
-                .values(analysis_status="failed")
-            )
+    """Say at the issues that their analysis failed for good; what the loop made of them stands."""
+    one = job.payload.get("issue")
+    wanted = [UUID(text_) for text_ in ([one] if one else job.payload["issues"])]
+    waits = "analyzing" if one else "pending"
+    with job.database.transaction(job.workspace) as db:
+        db.execute(update(Issue).where(Issue.id.in_(wanted), Issue.analysis_status == waits).values(analysis_status="failed"))
 
 
 def store(
@@ -202,7 +209,7 @@ JOIN issues i ON i.id = r.issue_id
 LEFT JOIN LATERAL (
     SELECT number, model, evidence FROM analyses a WHERE a.issue_id = r.issue_id ORDER BY number DESC LIMIT 1
 ) last ON true
-WHERE last.number IS NULL OR r.requested_by <> '' OR r.model <> 'rules' OR (last.model = 'rules' AND last.evidence IS DISTINCT FROM r.evidence)
+WHERE last.number IS NULL OR r.requested_by <> '' OR r.model <> 'rules' OR r.note <> '' OR (last.model = 'rules' AND last.evidence IS DISTINCT FROM r.evidence)
 """
 
 

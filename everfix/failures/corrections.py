@@ -373,7 +373,7 @@ OVERRULED = """
 SELECT coalesce(assignment->>'stage', 'unknown') AS stage, count(*)::int AS assigned,
     (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::int AS overruled,
     round(1 - (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::numeric / count(*), 4)::float AS stood
-FROM issues WHERE analysis_status = 'done' GROUP BY 1 ORDER BY 2 DESC, 1
+FROM issues WHERE fingerprint IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _OF = "id, fingerprint, symptom, resembles, home_id, pattern_id"
 _SUBJECTS = f"""

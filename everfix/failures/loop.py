@@ -57,7 +57,7 @@ class Batch:
 def fingerprints(_db: Session, batch: Batch) -> None:
     """Give every new or changed issue its fingerprint: pure, so it needs no database."""
     for issue in batch.issues:
-        if issue.analysis_status != "done":
+        if issue.fingerprint is None:
             batch.prints[issue.id] = fingerprint.of(belongings.failure(issue))
 
 
@@ -160,15 +160,14 @@ def _link(db: Session, batch: Batch, links: Sequence[Link]) -> None:
         batch.touched |= {pattern for pattern in (one.issue.pattern_id, one.place.pattern) if pattern is not None}
         for name, value in (
             ("pattern_id", one.place.pattern), ("fingerprint", one.subject.fingerprint), ("assignment", one.assignment),
-            ("analysis_status", "done"), ("analyzed_at", batch.now), ("updated_at", batch.now),
+            ("updated_at", batch.now),
         ):  # fmt: skip
             attributes.set_committed_value(one.issue, name, value)
 
 
 _LINK = """
 UPDATE issues i SET pattern_id = r.pattern_id, fingerprint = r.fingerprint, assignment = r.assignment, home_id = r.home_id,
-    symptom = r.symptom, resembles = r.resembles, correction_id = r.correction_id,
-    analysis_status = 'done', analyzed_at = :now, updated_at = :now
+    symptom = r.symptom, resembles = r.resembles, correction_id = r.correction_id, updated_at = :now
 FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(id uuid, pattern_id uuid, fingerprint text, assignment jsonb, home_id uuid,
     symptom text, resembles text, correction_id uuid) WHERE i.id = r.id
 """
@@ -211,7 +210,7 @@ GROUPING = STEPS[:3]  # what history needs at once; what is predicted from it fo
 
 _READ = (
     Issue.title, Issue.body, Issue.stacktrace, Issue.error_type, Issue.service, Issue.kind, Issue.team, Issue.severity, Issue.occurred_at,
-    Issue.analysis_status, Issue.pattern_id,
+    Issue.fingerprint, Issue.pattern_id,
 )  # fmt: skip
 
 
@@ -325,7 +324,7 @@ def task_refresh(job: jobs.Running) -> Json:
 
 
 def failed(job: jobs.Running, _cause: str) -> None:
-    """Mark the issues whose analysis failed for good, so that a person sees it."""
+    """Mark the issues that could not be learnt from, so that a person sees it."""
     with job.database.transaction(job.workspace) as db:
         wanted = [UUID(text_) for text_ in job.payload["issues"]]
-        db.execute(update(Issue).where(Issue.id.in_(wanted), Issue.analysis_status != "done").values(analysis_status="failed"))
+        db.execute(update(Issue).where(Issue.id.in_(wanted), Issue.fingerprint.is_(None)).values(analysis_status="failed"))

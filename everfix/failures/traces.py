@@ -25,14 +25,14 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trace:
-    """An issue's way. `seconds` is from its arrival to the end of its analysis."""
+    """An issue's way. `seconds` is from its arrival to its root cause; `degraded`: the rules wrote what a model was asked for."""
 
     issue: UUID
     pattern: UUID | None
     title: str
     received_at: datetime
     seconds: float | None
-    failed: bool
+    degraded: bool
     linked: bool
     steps: tuple[Step, ...]
 
@@ -48,10 +48,11 @@ def listed(
 
 _WANTED = "(cast(:pattern AS uuid) IS NULL OR i.pattern_id = :pattern) AND (cast(:issue AS uuid) IS NULL OR i.id = :issue)"
 _LISTED = f"""
-SELECT i.id, i.title, i.source, i.kind, i.severity, i.ingested_at, i.analyzed_at, i.analysis_status, i.assignment, i.pattern_id, s.signals,
+SELECT i.id, i.title, i.source, i.kind, i.severity, i.ingested_at, i.analyzed_at, i.analysis_status, i.assignment, i.pattern_id, s.signals, a.degraded,
     p.name, p.issue_count, p.confidence, p.status, f.probability, f.window_days, r.title AS fix, r.status AS fix_status, v.verdict
 FROM issues i
 LEFT JOIN LATERAL (SELECT count(*) AS signals FROM signals WHERE issue_id = i.id) s ON true
+LEFT JOIN LATERAL (SELECT model = 'rules' AND note <> '' AS degraded FROM analyses WHERE issue_id = i.id ORDER BY number DESC LIMIT 1) a ON true
 LEFT JOIN patterns p ON p.id = i.pattern_id
 LEFT JOIN LATERAL (
     SELECT probability, window_days FROM predictions WHERE pattern_id = p.id AND status = 'active' ORDER BY generated_at DESC LIMIT 1
@@ -73,27 +74,27 @@ def _trace(row: Any) -> Trace:  # noqa: ANN401 - a row of _LISTED
         title=row.title,
         received_at=row.ingested_at,
         seconds=seconds,
-        failed=row.analysis_status == "failed",
+        degraded=bool(row.degraded),
         linked=(row.issue_count or 0) >= 2,
         steps=_steps(row),
     )
 
 
 def _steps(row: Any) -> tuple[Step, ...]:  # noqa: ANN401 - a row of _LISTED
-    analysed, linked = row.analysis_status == "done", (row.issue_count or 0) >= 2
+    judged, linked = row.assignment is not None, (row.issue_count or 0) >= 2
     why = (row.assignment or {}).get("why") or {}
     rule = str(why.get("rule") or "")
     steps: Sequence[tuple[str, str, bool, str, str]] = (
         ("received", "Received", True, f"{row.signals} signals from {row.source}", ""),
         ("mapped", "Mapped", True, f"{row.kind}, {row.severity}", ""),
         ("new", "New after deduplication", True, "one issue", "further signals of the same failure join it" if row.signals > 1 else ""),
-        ("linked", "Linked to a pattern", linked, row.name or "none", rule or _unlinked(row.analysis_status)),
+        ("linked", "Linked to a pattern", linked, row.name or "none", rule or _unlinked(row.analysis_status, judged)),
         (
             "predicted",
             "With a live prediction",
             row.probability is not None,
             "none" if row.probability is None else f"{row.probability:.0%} within {row.window_days} days",
-            "" if row.probability is not None else "the pattern is resolved, or was not asked about yet" if analysed else "not analysed",
+            "" if row.probability is not None else "the pattern is resolved, or was not asked about yet" if judged else "not judged yet",
         ),
         ("recommended", "With a recommendation", row.fix is not None, row.fix or "none", row.fix_status or _unproposed(row)),
         ("verified", "Verified fix", row.verdict == "held", (row.verdict or "none").replace("_", " "), ""),
@@ -101,8 +102,10 @@ def _steps(row: Any) -> tuple[Step, ...]:  # noqa: ANN401 - a row of _LISTED
     return tuple(Step(*step) for step in steps)
 
 
-def _unlinked(status: str) -> str:
-    return {"failed": "the analysis failed", "done": "nothing like it has failed before"}.get(status, "not analysed yet")
+def _unlinked(status: str, judged: bool) -> str:
+    if judged:
+        return "nothing like it has failed before"
+    return "it could not be judged" if status == "failed" else "not judged yet"
 
 
 def _unproposed(row: Any) -> str:  # noqa: ANN401 - a row of _LISTED

@@ -306,6 +306,7 @@ WITH incoming AS (
             CASE WHEN excluded.resolved_at IS NOT NULL AND issues.status NOT IN ('resolved', 'closed') THEN 'resolved' ELSE issues.status END),
         occurred_at = coalesce(excluded.source_created_at, issues.occurred_at),
         analysis_status = CASE WHEN {_CHANGED} THEN 'pending' ELSE issues.analysis_status END,
+        fingerprint = CASE WHEN {_CHANGED} THEN NULL ELSE issues.fingerprint END,
         updated_at = now()
     WHERE issues.source_updated_at IS NULL OR excluded.source_updated_at IS NULL OR excluded.source_updated_at >= issues.source_updated_at
     RETURNING id, source, external_id, (xmax = 0) AS made

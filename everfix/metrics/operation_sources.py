@@ -7,7 +7,7 @@ from everfix.metrics.issue_sources import BEFORE, IN_PERIOD
 from everfix.metrics.measures import SEGMENT, UNNAMED, issue_inside
 from everfix.metrics.sources import DAYS, LIMIT, Picture, Source, column
 
-# From the moment a failure arrived until it was grouped. An issue that was analysed again later counts from its last arrival on.
+# From the moment a failure arrived until its root cause was first written; of what arrived again before that, from the last arrival on.
 _LATENCY = "greatest(0, extract(epoch FROM i.analyzed_at - greatest(i.ingested_at, s.received_at)))"
 _ANALYSED = f"""
     analysed AS (

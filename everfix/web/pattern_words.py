@@ -86,7 +86,7 @@ def close(
 
 
 @router.post("/patterns/{pattern_id}/watch")
-def watch(visit: session.changes(Scope.PATTERNS_WRITE), pattern_id: str, watching: Word = "") -> Response:  # type: ignore[valid-type]
+def watch(visit: session.changes(Scope.PATTERNS_READ), pattern_id: str, watching: Word = "") -> Response:  # type: ignore[valid-type]
     """Hear of this pattern, or no longer."""
     pattern = _pattern(visit, pattern_id)
     (watches.begin if watching == "yes" else watches.end)(visit.db, pattern.id, by=visit.who)

@@ -90,7 +90,7 @@ def _trace(trace: traces.Trace) -> Json:
         "title": trace.title,
         "createdAt": shapes.zulu(trace.received_at),
         "totalLatencyMs": None if trace.seconds is None else round(1000 * trace.seconds, 1),
-        "degradedScoring": trace.failed,
+        "degradedScoring": trace.degraded,
         "selected": trace.linked,
         "steps": [
             {"step": step.key, "name": step.name, "passed": step.passed, "result": step.result, "reason": step.reason}

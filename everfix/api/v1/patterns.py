@@ -316,15 +316,15 @@ def undo(db: Db, who: Writer, pattern_id: PatternId) -> CorrectionOut:
 
 
 @router.post("/{pattern_id}/watch")
-def watch(db: Db, who: Writer, pattern_id: PatternId) -> Watching:
-    """Hear of this pattern."""
+def watch(db: Db, who: Reader, pattern_id: PatternId) -> Watching:
+    """Hear of this pattern; who can read it can follow it."""
     watches.begin(db, pattern_id, by=who)
     watching, many = watches.of(db, pattern_id, who.actor_id)
     return Watching(watching=watching, watchers=many)
 
 
 @router.delete("/{pattern_id}/watch")
-def unwatch(db: Db, who: Writer, pattern_id: PatternId) -> Watching:
+def unwatch(db: Db, who: Reader, pattern_id: PatternId) -> Watching:
     """No longer hear of this pattern."""
     watches.end(db, pattern_id, by=who)
     watching, many = watches.of(db, pattern_id, who.actor_id)
