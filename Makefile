@@ -7,7 +7,7 @@ ENV := .venv/.stamp
 PORT ?= 4000
 WORKERS ?= 2
 
-.PHONY: help env assets demo serve test check format docs bench bench-quality lock clean
+.PHONY: help env assets demo serve test check format docs bench bench-scale bench-quality lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -40,6 +40,9 @@ docs: env ## write docs/reference from the code
 
 bench: env ## measure beside the peers, write bench/results.md
 	$(BIN)/python -m bench.run
+
+bench-scale: env ## a million issues in fifty workspaces: every list, search and act, write bench/scale.md and bench/plans.md (some minutes)
+	EVERFIX_BENCH_ISSUES=$${EVERFIX_BENCH_ISSUES:-1000000} $(BIN)/python -m bench.scale
 
 bench-quality: env ## score forecasts, grouping, fixes and their cost on the public sets, write bench/quality.md
 	$(BIN)/python -m bench.quality
