@@ -26,7 +26,7 @@ from uuid import UUID
 
 import numpy as np
 
-from bench import scale
+from bench import scale_fill
 from everfix import installation as installations
 from everfix.core import clock
 from everfix.demo import noise
@@ -121,7 +121,7 @@ def assigned(count: int, known: int) -> None:
 
 def refreshed(count: int, folder: Path) -> None:
     """Bring every forecast of a workspace up to date as the nightly job does, the first time and a day later."""
-    with installations.opened(Settings(data_dir=folder, cron_secret=None)) as made, scale._owner(made) as owner:  # noqa: SLF001
+    with installations.opened(Settings(data_dir=folder, cron_secret=None)) as made, scale_fill.owner(made) as owner:
         for statement in FILL:
             owner.execute(statement, {"patterns": count} if "%(" in statement else {} if "%%" in statement else None)
         found = owner.execute("SELECT (SELECT id FROM workspaces LIMIT 1), (SELECT count(*) FROM pattern_hours)").fetchone()

@@ -107,7 +107,7 @@ def _together(made: Installation, shares: list[list[tuple[str, dict[str, object]
     def run(share: list[tuple[str, dict[str, object] | None]]) -> None:
         with owner(made) as connection:
             for statement, given in share:
-                connection.execute(statement, given)  # type: ignore[call-overload]
+                connection.execute(statement, given)
 
     with ThreadPoolExecutor(len(shares)) as pool:
         for done in [pool.submit(run, share) for share in shares]:
