@@ -1,6 +1,6 @@
 """Runs the benches (all, or those named), prints their tables and writes `bench/results.md`.
 
-Usage: python -m bench.run [ingest] [pdf] [xlsx] [csv] [exports] [rls] [ml] [scale]
+Usage: python -m bench.run [ingest] [pdf] [xlsx] [csv] [exports] [rls] [ml] [scale] [schedules]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from subprocess import SubprocessError
 
 import psutil
 
-from bench import csv_rows, exports, figures, ingest, ml_rows, pdf, peers, rls, scale, xlsx
+from bench import csv_rows, exports, figures, ingest, ml_rows, pdf, peers, rls, scale, schedules, xlsx
 from everfix.errors import EverfixError
 
 BENCHES: dict[str, Callable[[], figures.Result]] = {
@@ -28,6 +28,7 @@ BENCHES: dict[str, Callable[[], figures.Result]] = {
     "rls": rls.run,
     "ml": ml_rows.run,
     "scale": scale.run,
+    "schedules": schedules.measured,
 }
 RESULTS = Path(__file__).with_name("results.md")
 

@@ -24,12 +24,14 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
 
+from bench import figures
 from everfix.core import outbound
-from everfix.delivery import destinations
+from everfix.delivery import destinations, send
 from everfix.identity import principals
 from everfix.installation import Installation, opened
 from everfix.reports import definitions, schedules, ticks
@@ -37,6 +39,18 @@ from everfix.settings import Settings
 from tests import sinks
 
 KEY = base64.b64encode(bytes(range(32))).decode()
+
+WORDS = {
+    "sent": "sent, by the ledger",
+    "lost": "lost: keys that never arrived",
+    "repeated": "keys that arrived twice",
+    "doubled": "slots with more than one run",
+    "found": "killed after acceptance, and the note was found",
+    "unknown": "killed in mid-send without a note, sent again",
+    "mails": "mails at the mail server",
+    "calls": "calls at the webhook",
+    "runs": "runs",
+}
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,6 +63,8 @@ class Counted:
     calls: int = 0
     keys: int = 0
     repeated: int = 0
+    found: int = 0
+    unknown: int = 0
     runs: int = 0
     doubled: int = 0
     kills: int = 0
@@ -62,7 +78,8 @@ class Counted:
         return (
             f"{self.expected} schedules due in one minute, {self.kills} processes killed: {self.sent} sent by the ledger,"
             f" {self.keys} distinct keys arrived ({self.mails} mails, {self.calls} webhook calls), {self.lost} lost,"
-            f" {self.repeated} came twice under the same key, {self.runs} runs, {self.doubled} slots with more than one run;"
+            f" {self.repeated} came twice under the same key; of workers that died in mid-send {self.found} had noted that the message was"
+            f" taken, {self.unknown} had not and it was sent again; {self.runs} runs, {self.doubled} slots with more than one run;"
             f" {self.seconds:.1f} s from the slot to the last delivery"
         )
 
@@ -81,9 +98,11 @@ class Herd:
             process = subprocess.Popen(arguments, env=self.environment, stdout=log, stderr=log)
         self.alive.append((kind, process))
 
-    def kill(self) -> None:
-        """Kill one at random, as a power cut would, and start another."""
-        kind, process = self.alive.pop(random.randrange(len(self.alive)))  # noqa: S311 - chooses whom to kill
+    def kill(self, wanted: str | None = None) -> None:
+        """Kill one at random (of a kind), as a power cut would, and start another."""
+        chosen = random.choice([one for one in self.alive if wanted in (None, one[0])])  # noqa: S311 - chooses whom to kill
+        self.alive.remove(chosen)
+        kind, process = chosen
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.kills += 1
@@ -123,21 +142,24 @@ def prepared(count: int, folder: Path, mail: sinks.MailSink, hook: sinks.Sink) -
     with opened(settings) as installation:
         with installation.database.transaction() as db:
             workspace = db.execute(text("SELECT workspace_id FROM everfix_workspaces()")).scalar_one()
-        by = principals.system(workspace, "bench")
         slot = (datetime.now(UTC) + timedelta(seconds=30 + count / 50)).replace(second=0, microsecond=0) + timedelta(minutes=1)
-        cron = f"{slot.minute} {slot.hour} * * *"
-        with installation.database.transaction(workspace) as db:
-            report = definitions.create(db, by, template="blank", sections=["issue_kpis"], formats=["csv"], name="Busy").id
-            guard = outbound.guard(settings)
-            for place in range(count):
-                common = {"name": f"schedule {place}", "cron": cron}
-                if place % 2:
-                    config = {"url": f"{hook.url}/{place}"}
-                    made = destinations.create(db, installation.keys, guard, by, kind="webhook", name=f"hook {place}", config=config)
-                    schedules.create(db, by, definition_id=report, destinations=[made.id], **common)
-                else:
-                    schedules.create(db, by, definition_id=report, recipients=[f"person-{place}@shop.example"], **common)
+        fill(installation, workspace, count, slot, hook)
         yield installation, workspace, slot
+
+
+def fill(installation: Installation, workspace: UUID, count: int, slot: datetime, hook: sinks.Sink) -> None:
+    """Make `count` schedules for one minute of each day: half to a mailbox each, half to a webhook each."""
+    by, guard = principals.system(workspace, "bench"), outbound.guard(installation.settings)
+    with installation.database.transaction(workspace) as db:
+        report = definitions.create(db, by, template="blank", sections=["issue_kpis"], formats=["csv"], name="Busy").id
+        for place in range(count):
+            common: dict[str, Any] = {"name": f"schedule {place}", "cron": f"{slot.minute} {slot.hour} * * *", "definition_id": report}
+            if place % 2:
+                config = {"url": f"{hook.url}/{place}"}
+                made = destinations.create(db, installation.keys, guard, by, kind="webhook", name=f"hook {place}", config=config)
+                schedules.create(db, by, destinations=[made.id], **common)
+            else:
+                schedules.create(db, by, recipients=[f"person-{place}@shop.example"], **common)
 
 
 def run(count: int, schedulers: int, workers: int, kills: int, *, patience: float = 600.0) -> Counted:
@@ -149,7 +171,7 @@ def run(count: int, schedulers: int, workers: int, kills: int, *, patience: floa
         tempfile.TemporaryDirectory(prefix="everfix-bench-") as name,
         prepared(count, Path(name), mail, hook) as (installation, workspace, slot),
     ):
-        herd = Herd(_environment(installation, mail), Path(name))
+        herd = Herd(environment(installation, mail), Path(name))
         try:
             for kind, number in (("scheduler", schedulers), ("worker", workers)):
                 for _ in range(number):
@@ -158,11 +180,29 @@ def run(count: int, schedulers: int, workers: int, kills: int, *, patience: floa
         finally:
             herd.end()
         counted.kills = herd.kills
-        _count(counted, installation, workspace, slot, mail, hook)
+        count_arrivals(counted, installation, workspace, slot, mail, hook)
     return counted
 
 
-def _environment(installation: Installation, mail: sinks.MailSink) -> dict[str, str]:
+def measured(count: int = 500, schedulers: int = 3, workers: int = 4, kills: int = 12) -> figures.Result:
+    """Do it once, for `make bench`."""
+    counted = run(count, schedulers, workers, kills)
+    title = f"{count} schedules due in one minute, {schedulers} schedulers, {workers} workers, {counted.kills} of them killed"
+    result = figures.Result(title, ("what", "number"))
+    for name in ("sent", "lost", "repeated", "doubled", "found", "unknown", "mails", "calls", "runs"):
+        result.add(WORDS[name], f"{getattr(counted, name):,}")
+    result.add("seconds from the slot to the last delivery", f"{counted.seconds:.0f}")
+    result.goals += [
+        figures.Goal("sent by the ledger", counted.sent, count, at_least=True),
+        figures.Goal("lost", counted.lost, 0, at_least=False),
+        figures.Goal("arrived twice under the same key", counted.repeated, 0, at_least=False),
+        figures.Goal("slots with more than one run", counted.doubled, 0, at_least=False),
+    ]
+    return result
+
+
+def environment(installation: Installation, mail: sinks.MailSink) -> dict[str, str]:
+    """Return the environment of processes that work on an installation."""
     settings = installation.settings
     return {
         **os.environ,
@@ -184,15 +224,16 @@ def _watch(installation: Installation, workspace: UUID, herd: Herd, slot: dateti
     stop = threading.Event()
     while time.monotonic() < end:
         stop.wait(random.uniform(0.4, 1.6))  # noqa: S311 - when to kill
-        open_, planned = _open(installation, workspace)
+        open_, planned = still_open(installation, workspace)
         if planned and not open_ and herd.kills >= kills:
             return
         if herd.kills < kills and planned:
             herd.kill()
-    raise TimeoutError(f"{_open(installation, workspace)[0]} deliveries were still open after {patience:.0f} s")
+    raise TimeoutError(f"{still_open(installation, workspace)[0]} deliveries were still open after {patience:.0f} s")
 
 
-def _open(installation: Installation, workspace: UUID) -> tuple[int, int]:
+def still_open(installation: Installation, workspace: UUID) -> tuple[int, int]:
+    """Return how many deliveries and schedules wait, and how many deliveries there are."""
     with installation.database.transaction(workspace) as db:
         query = text("SELECT count(*) FILTER (WHERE status NOT IN ('sent', 'failed', 'skipped')), count(*) FROM deliveries")
         row = db.execute(query).one()
@@ -200,7 +241,10 @@ def _open(installation: Installation, workspace: UUID) -> tuple[int, int]:
     return row[0] + waiting, row[1]
 
 
-def _count(counted: Counted, installation: Installation, workspace: UUID, slot: datetime, mail: sinks.MailSink, hook: sinks.Sink) -> None:
+def count_arrivals(
+    counted: Counted, installation: Installation, workspace: UUID, slot: datetime, mail: sinks.MailSink, hook: sinks.Sink
+) -> None:
+    """Count where the reports arrive, and what the ledger says of it."""
     mails = [str(item["Message-ID"]) for item in mail.mails]
     calls = [item.headers["idempotency-key"] for item in hook.got]
     arrived = collections.Counter([*mails, *calls])
@@ -208,8 +252,11 @@ def _count(counted: Counted, installation: Installation, workspace: UUID, slot: 
     counted.repeated = sum(1 for number in arrived.values() if number > 1)
     with installation.database.transaction(workspace) as db:
         counted.sent = db.execute(text("SELECT count(*) FROM deliveries WHERE status = 'sent'")).scalar_one()
+        tries = [item for row in db.execute(text("SELECT tries FROM deliveries")).scalars() for item in row]
         found = collections.Counter(db.execute(select(text("schedule_id FROM report_runs WHERE slot IS NOT NULL"))).scalars())
         last = db.execute(text("SELECT max(finished_at) FROM deliveries")).scalar_one()
+    counted.found = sum(1 for item in tries if item["cause"] == send.FOUND)
+    counted.unknown = sum(1 for item in tries if item["cause"] == send.LOST)
     counted.runs, counted.doubled = sum(found.values()), sum(1 for number in found.values() if number > 1)
     counted.seconds = (last - slot).total_seconds()
 

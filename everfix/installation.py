@@ -26,6 +26,7 @@ from everfix.core import crypto, storage
 from everfix.core import db as database
 from everfix.core.db import Database
 from everfix.core.embedded import DURABLE, Embedded
+from everfix.delivery import acceptances
 from everfix.errors import ConfigurationError
 from everfix.identity import provision, tokens
 from everfix.identity.organisations import Organisation
@@ -45,6 +46,10 @@ class Installation:
     keys: crypto.Keys
     owner_url: str | None
     embedded: Embedded | None = None
+    accepted: acceptances.Journal = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "accepted", acceptances.Journal(self.settings.data_dir / "accepted"))
 
     @property
     def url(self) -> str:
@@ -63,7 +68,8 @@ class Installation:
             made.close()
 
     def close(self) -> None:
-        """Let go of connections, and of the embedded server if nobody else uses it."""
+        """Let go of notes, of connections, and of the embedded server if nobody else uses it."""
+        self.accepted.close()
         self.database.close()
         if self.embedded is not None:
             self.embedded.stop()

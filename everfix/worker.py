@@ -165,10 +165,11 @@ async def _stop(queue: PgQueuer, stop: asyncio.Event) -> None:
 
 
 async def _clock(installation: Installation, stop: asyncio.Event) -> None:
-    """Every few seconds fire the schedules that are due; now and then queue for each workspace what is due of PERIODIC."""
+    """Every few seconds settle what lost workers had sent and fire the schedules that are due; now and then queue what is due of PERIODIC."""
     looks = 0
     while not stop.is_set():
         try:
+            await asyncio.to_thread(send.settle, installation)
             await asyncio.to_thread(ticks.tick, installation)
             if looks % max(1, int(ALERTS_EVERY / TICK_EVERY)) == 0:
                 await asyncio.to_thread(alarms.tick, installation, least=timedelta(seconds=ALERTS_EVERY * 0.75))

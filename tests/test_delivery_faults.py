@@ -88,9 +88,8 @@ def slow(world: World) -> None:
     world.to_hook()
 
 
-def endless(world: World) -> None:
-    world.sink.answers = [sinks.Answer(200, b"x" * (outbound.ANSWER_BYTES + 1))]
-    world.to_hook()
+def endless(status: int) -> Arrange:
+    return answer(status, b"x" * (outbound.ANSWER_BYTES + 1))
 
 
 def deleted(world: World) -> None:
@@ -232,7 +231,8 @@ MATRIX: tuple[tuple[str, Arrange, str, str], ...] = (
     ("private since it was set up", private_by_now, "failed", "must be set up again"),
     ("no TLS on the other side", bad_tls, "queued", "cannot be reached"),
     ("slow server", slow, "queued", "did not answer within"),
-    ("endless answer", endless, "failed", "more than 1,000,000 bytes"),
+    ("endless answer after acceptance", endless(200), "sent", "was sent"),
+    ("endless refusal", endless(500), "failed", "more than 1,000,000 bytes"),
     ("destination deleted", deleted, "failed", "the destination was deleted"),
     ("destination deleted before", deleted_before_planning, "failed", "the destination was deleted"),
     ("destination switched off", disabled, "skipped", "is switched off"),

@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -131,8 +131,11 @@ def call(
     timeout: float = TIMEOUT_SECONDS,
     limit: int = ANSWER_BYTES,
     verify: ssl.SSLContext | bool = True,
+    taken: Callable[[int], None] | None = None,
 ) -> httpx.Response:
     """Call another server once, within `timeout` seconds in all, without following redirects; whatever it answers is returned.
+
+    With `taken` a 2xx status is all that matters: `taken` is called with it at once, and the answer's body is not read.
 
     Raises Outbound when there is no answer, or one of more than `limit` bytes.
     """
@@ -143,6 +146,9 @@ def call(
             httpx.Client(transport=Pinned(guard, verify), timeout=timeout, trust_env=False) as client,
             client.stream(method, url, headers={"accept-encoding": "identity", **dict(headers)}, content=content) as answer,
         ):
+            if taken is not None and answer.is_success:
+                taken(answer.status_code)
+                return httpx.Response(answer.status_code, request=answer.request)
             body = _bounded(answer, until, limit, host)
     except httpx.TimeoutException as problem:
         raise Outbound(f"{host} did not answer within {timeout:g} s") from problem

@@ -59,6 +59,7 @@ class Envelope:
     guard: Guard
     preferences: str = ""  # where the recipient changes or ends what is sent; empty where that makes no sense
     attempt: int = 1
+    accepted: Callable[[Json], None] = lambda _receipt: None  # called with the receipt the moment the other side has taken it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

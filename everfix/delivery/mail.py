@@ -67,10 +67,14 @@ def send(envelope: Envelope) -> Json:
                 break
         return mail
 
-    guard = envelope.guard if guarded else None
-    words = smtp.send(smtp.server(url), parseaddr(sender)[1], envelope.target.recipient, compose, guard, ssl.create_default_context())
-    mail = composed["mail"]
-    return {"message_id": mail["Message-ID"], "server": words, "attachments": [part.get_filename() for part in mail.iter_attachments()]}
+    def receipt(words: str) -> Json:
+        mail = composed["mail"]
+        return {"message_id": mail["Message-ID"], "server": words, "attachments": [part.get_filename() for part in mail.iter_attachments()]}
+
+    guard, context = envelope.guard if guarded else None, ssl.create_default_context()
+    to, sent_by = smtp.server(url), parseaddr(sender)[1]
+    accepted = lambda words: envelope.accepted(receipt(words))  # noqa: E731
+    return receipt(smtp.send(to, sent_by, envelope.target.recipient, compose, guard, context, accepted))
 
 
 def _ways(envelope: Envelope) -> list[tuple[tuple[list[Artifact], list[Artifact]], list[Picture]]]:

@@ -5,9 +5,9 @@ planned ─▶ queued ─▶ sending ─▶ sent
    │  └ held ◀┘         └─────▶ failed(cause)
    └──────────────────────────▶ skipped(reason) · failed(cause)
 
-At least once: "sending" is committed before the call and the outcome after it. A worker that dies in between leaves "sending"; the next
-one cannot know whether the other side took the message, so it sends again under the same key (the mail's Message-ID, the webhook's
-Idempotency-Key), and the ledger says so. See docs/decisions/0009.
+At least once: "sending" is committed before the call and the outcome after it. A worker that dies in between leaves "sending". When it had
+read the other side's answer its note says so (`acceptances`), and the row becomes sent; else nobody can know, so the message is sent again
+under the same key (the mail's Message-ID, the webhook's Idempotency-Key), and the ledger says so. See docs/decisions/0009.
 """
 
 from __future__ import annotations

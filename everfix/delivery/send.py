@@ -1,7 +1,7 @@
 """Sending: one delivery at a time, each try written down before and after the call.
 
 1. Take: lock the row, write "sending", load everything the channel needs; commit.
-2. Call, with no transaction open.
+2. Call, with no transaction open; what the other side has taken is noted at once in a file (`acceptances`).
 3. Write the outcome: sent with the receipt; queued again after a wait; or failed with the cause.
 """
 
@@ -20,7 +20,7 @@ from everfix import audit
 from everfix.core import clock, jobs, outbound
 from everfix.core.crypto import Keys
 from everfix.core.db import Database, Json
-from everfix.delivery import addresses, channels, destinations, digests, messages, notices, outbox, preferences, slack
+from everfix.delivery import acceptances, addresses, channels, destinations, digests, messages, notices, outbox, preferences, slack
 from everfix.delivery.envelope import Channel, Config, Envelope, Target
 from everfix.delivery.outbox import Delivery, Status
 from everfix.errors import Outbound
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS, GROWTH, LONGEST_WAIT_SECONDS = 10.0, 4.0, 3_600.0  # 10 s, 40 s, 160 s, 640 s: long enough for greylisting
 LONGEST_ASKED_SECONDS = 6 * 3600.0  # a Retry-After beyond this is not waited for in full
+FOUND = "the worker was lost after it was taken, and had noted that"
 LOST = "the worker was lost during this try; whether it was taken is unknown, so it is sent again under the same key"
 
 
@@ -39,7 +40,7 @@ LOST = "the worker was lost during this try; whether it was taken is unknown, so
 class Taken:
     """A delivery in hand."""
 
-    delivery: UUID
+    call: acceptances.Call
     channel: Channel
     envelope: Envelope
 
@@ -71,13 +72,27 @@ def attempt(database: Database, workspace: UUID, services: Any, delivery_id: UUI
         taken = _take(db, workspace, services, delivery_id, tries)
         if isinstance(taken, str):
             return taken
-    try:
-        receipt = taken.channel.send(taken.envelope)
-    except Outbound as problem:
+    with services.accepted.under_way(taken.call) as accepted:
+        try:
+            receipt = taken.channel.send(dataclasses.replace(taken.envelope, accepted=accepted))
+        except Outbound as problem:
+            with database.transaction(workspace) as db:
+                return _not_taken(db, delivery_id, problem, tries)
+        accepted(receipt)
         with database.transaction(workspace) as db:
-            return _not_taken(db, delivery_id, problem, tries)
-    with database.transaction(workspace) as db:
-        return _sent(db, delivery_id, receipt)
+            return _sent(db, delivery_id, receipt)
+
+
+def settle(services: Any) -> int:  # noqa: ANN401 - an Installation
+    """Mark as sent what processes that died had noted as taken; returns how many notes they left. Called now and then, by every worker."""
+
+    def tell(call: acceptances.Call, receipt: Json) -> None:
+        with services.database.transaction(call.workspace) as db:
+            row = outbox.find(db, call.delivery, lock=True)
+            if row is not None and row.status == Status.SENDING and len(row.tries) == call.number:
+                _sent(db, row.id, receipt, FOUND)
+
+    return int(services.accepted.settle(tell))
 
 
 def _take(db: Session, workspace: UUID, services: Any, delivery_id: UUID, tries: int) -> Taken | str:  # noqa: ANN401
@@ -86,13 +101,17 @@ def _take(db: Session, workspace: UUID, services: Any, delivery_id: UUID, tries:
         return "gone"
     if row.status not in (Status.QUEUED, Status.SENDING):
         return row.status
+    call = acceptances.Call(workspace, row.id, len(row.tries))
+    if row.status == Status.SENDING and (receipt := services.accepted.found(call)) is not None:
+        services.accepted.told(call)
+        return _sent(db, row.id, receipt, FOUND)
     try:
         _again_after_loss(row, tries)
         channel, envelope = _envelope(db, workspace, services, row)
     except _End as end:
         return _ended(db, row, end)
     row.status, row.next_try_at, row.attempts = Status.SENDING, None, row.attempts + 1
-    return Taken(row.id, channel, envelope)
+    return Taken(call._replace(number=len(row.tries)), channel, envelope)
 
 
 def _again_after_loss(row: Delivery, tries: int) -> None:
@@ -172,9 +191,11 @@ def _bot(db: Session, keys: Keys, guard: outbound.Guard) -> slack.SlackConfig | 
     return None
 
 
-def _sent(db: Session, delivery_id: UUID, receipt: Json) -> str:
+def _sent(db: Session, delivery_id: UUID, receipt: Json, how: str = "") -> str:
     row = outbox.get(db, delivery_id, lock=True)
-    outbox.note(row, "sent", "")
+    if row.status == Status.SENT:
+        return row.status  # whoever found our note was quicker
+    outbox.note(row, "sent", how)
     row.status, row.reason, row.receipt, row.finished_at, row.next_try_at = Status.SENT, "", receipt, clock.now(), None
     digests.follow(db, row.id, row.status, "")
     if len(row.tries) > 1:

@@ -7,11 +7,12 @@ smtps://user:password@host:465           TLS from the first byte
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from everfix.core.outbound import Guard
 from everfix.errors import Outbound
 
 TIMEOUT_SECONDS = 30.0  # a mail server may take its time to accept: RFC 5321, 4.5.3.2, allows minutes
+FAREWELL_SECONDS = 5.0
 PORTS = {"smtp": 587, "smtp+starttls": 587, "smtps": 465}
 
 
@@ -61,19 +63,27 @@ def _pinned(kind: type[smtplib.SMTP], address: str) -> type[smtplib.SMTP]:
 
 
 def send(
-    to: Server, sender: str, recipient: str, compose: Callable[[int | None], EmailMessage], guard: Guard | None, context: ssl.SSLContext
+    to: Server,
+    sender: str,
+    recipient: str,
+    compose: Callable[[int | None], EmailMessage],
+    guard: Guard | None,
+    context: ssl.SSLContext,
+    accepted: Callable[[str], None],
 ) -> str:
-    """Send one mail and return the server's last word; raises Outbound.
+    """Send one mail and return the server's last word, which `accepted` hears first; raises Outbound.
 
     `compose` gets the largest size the server takes (None when it does not say) and returns the mail to send. `guard` is None for the
     operator's own server, which may well be private.
     """
     name = f"the mail server {to.host}"
     try:
-        with _connect(to, guard, context) as client:
+        with _conversation(to, guard, context) as client:
             limit = client.esmtp_features.get("size", "").strip()
             mail = compose(int(limit) if limit.isdigit() and int(limit) > 0 else None)
-            return _hand_over(client, mail, sender, recipient)
+            said = _hand_over(client, mail, sender, recipient)
+            accepted(said)
+            return said
     except smtplib.SMTPRecipientsRefused as problem:
         code, words = next(iter(problem.recipients.values()))
         raise _refused(f"{name} refused {recipient}", code, words) from problem
@@ -89,6 +99,20 @@ def send(
         raise Outbound(f"{name} did not answer within {TIMEOUT_SECONDS:g} s") from problem
     except (smtplib.SMTPException, OSError) as problem:
         raise Outbound(f"{name} cannot be reached: {problem}") from problem
+
+
+@contextlib.contextmanager
+def _conversation(to: Server, guard: Guard | None, context: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
+    """Yield a client that says good-bye at the end; how the server takes that changes nothing: what it has accepted is accepted."""
+    client = _connect(to, guard, context)
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            if client.sock is not None:
+                client.sock.settimeout(FAREWELL_SECONDS)
+                client.quit()
+        client.close()
 
 
 def _connect(to: Server, guard: Guard | None, context: ssl.SSLContext) -> smtplib.SMTP:

@@ -69,14 +69,18 @@ class WebhookConfig(Config):
 
 
 def send(envelope: Envelope) -> Json:
-    """POST the message; a 2xx answer is the receipt."""
+    """POST the message; a 2xx status is the receipt, whatever may follow it."""
     config: WebhookConfig = envelope.config
     body = dump(payload(envelope))
     headers = {**config.headers, **signed(config.secret, body), "Idempotency-Key": envelope.key, "Content-Type": "application/json"}
     headers["User-Agent"] = "Everfix"
     headers["X-Everfix-Attempt"] = str(envelope.attempt)
-    answer = outbound.judge(outbound.call(envelope.guard, "POST", config.url, headers=headers, content=body), config.summary())
-    return {"status": answer.status_code, "bytes": len(body)}
+
+    def taken(status: int) -> None:
+        envelope.accepted({"status": status, "bytes": len(body)})
+
+    answer = outbound.call(envelope.guard, "POST", config.url, headers=headers, content=body, taken=taken)
+    return {"status": outbound.judge(answer, config.summary()).status_code, "bytes": len(body)}
 
 
 def signed(secret: str | None, body: bytes) -> dict[str, str]:
