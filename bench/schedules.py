@@ -98,11 +98,9 @@ class Herd:
             process = subprocess.Popen(arguments, env=self.environment, stdout=log, stderr=log)
         self.alive.append((kind, process))
 
-    def kill(self, wanted: str | None = None) -> None:
-        """Kill one at random (of a kind), as a power cut would, and start another."""
-        chosen = random.choice([one for one in self.alive if wanted in (None, one[0])])  # noqa: S311 - chooses whom to kill
-        self.alive.remove(chosen)
-        kind, process = chosen
+    def kill(self, place: int | None = None) -> None:
+        """Kill one at random, or the one at a place by age, as a power cut would, and start another."""
+        kind, process = self.alive.pop(random.randrange(len(self.alive)) if place is None else place)  # noqa: S311 - chooses whom to kill
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.kills += 1
