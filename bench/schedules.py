@@ -270,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.role:
         play(chosen.role)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # told to stop, it still ends the processes that it started
     counted = run(chosen.schedules, chosen.schedulers, chosen.workers, chosen.kills)
     print(counted)
     return int(counted.lost > 0 or counted.doubled > 0 or counted.sent != counted.expected)

@@ -38,7 +38,7 @@ from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop,
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, keeping, monitors, tables, watching
-from everfix.reports import backfill, execution, ticks
+from everfix.reports import backfill, execution, overdue, ticks
 
 log = structlog.get_logger()
 
@@ -69,6 +69,7 @@ TASKS: Mapping[str, jobs.Task] = {
     own_forecasts.KIND: jobs.Task(own_forecasts.take, concurrency=1),
     monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
     kept.TASK: jobs.Task(kept.sweep),
+    overdue.TASK: jobs.Task(overdue.task),
     "reports.settle": jobs.Task(execution.settle),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }
@@ -84,6 +85,7 @@ PERIODIC: Mapping[str, tuple[float, str]] = {
     keeping.COMPACT: (3_600.0, keeping.ANYTHING),
     monitors.WATCH: (300.0, "SELECT 1 FROM ml_monitors WHERE enabled LIMIT 1"),
     "failures.refresh": (REFRESH_EVERY, "SELECT 1 FROM patterns LIMIT 1"),
+    overdue.TASK: (300.0, overdue.ANYTHING),
     kept.TASK: (3_600.0, "SELECT 1 FROM report_runs UNION ALL SELECT 1 FROM exports LIMIT 1"),
 }
 

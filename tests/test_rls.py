@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from everfix.failures.recommendations import Recommendation
 from everfix.ingest.events import Issue
 from everfix.metrics import dashboards
 from everfix.migrations import tables
-from everfix.reports import schedules, stories
+from everfix.reports import overdue, schedules, stories
 from tests import asking, delivering, make, make_ml
 
 WITHOUT = {"alembic_version", "pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}  # no workspace's data
@@ -160,6 +161,7 @@ def _fill(workspace: make.Workspace) -> None:
     workspace.api.ok("GET", "/api/v1/attribution")
     with workspace.db() as db:
         stories.of(db, workspace.principal, dashboards.get("executive"), 7, "", make.NOW, make.NOW)
+        overdue.tell(db, workspace.installation, datetime.now(UTC) + timedelta(days=2))
     make_ml.everything(workspace)
     ml = make_ml.everything(workspace)
     body = {"project_id": str(ml["ml_project"]), "kind": "model", "entity_id": str(ml["model"])}

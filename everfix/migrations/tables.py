@@ -28,7 +28,7 @@ from everfix.identity import ai, members, organisations, tokens, users, workspac
 from everfix.ingest import events
 from everfix.ml import datasets, deployments, experiments, imports, models, monitors, privacy, projects, synthgen
 from everfix.ml import tables as ml_tables
-from everfix.reports import definitions, runs, schedules, stories
+from everfix.reports import definitions, overdue, runs, schedules, stories
 from everfix.reports.ml import subjects
 
 MODULES = (
@@ -59,6 +59,7 @@ MODULES = (
     models,
     monitors,
     organisations,
+    overdue,
     outbox,
     patterns,
     personal,
