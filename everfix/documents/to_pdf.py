@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from everfix.documents import cells, charts, fonts, logo, matrix, palette
+from everfix.documents import cells, charts, fonts, joining, logo, matrix, palette, pieces
 from everfix.documents import format as words
 from everfix.documents.columns import panels, upright
 from everfix.documents.model import Chart, Document, Figure, Figures, Section, Table, Text
@@ -16,7 +16,7 @@ from everfix.documents.model import Chart, Document, Figure, Figures, Section, T
 Json = dict[str, Any]
 HALF, MIDDLE, FULL = 400, 520, 830  # pixels a chart is drawn at, beside another one or alone
 ACROSS = 4  # figure cards in a row
-ROWS = 1_000  # of a table on paper: Typst holds about a quarter of a megabyte for each until the file is made
+ROWS = 5_000  # of a table on paper: some two hundred pages
 LONG = 12  # from this many pages on there is a table of contents
 FLAT = 0.84  # of the natural height of a chart, for those whose shape does not depend on it
 LOW = 0.76  # of its height on paper, for a chart that must fit the rest of a page
@@ -29,7 +29,7 @@ PLAIN_SCRIPTS = re.compile(
 )
 MARK = "\\u200b"  # as JSON writes the break mark of `columns.upright`
 UNSHOWN = "Characters for which no font is installed are shown as □."
-REMEMBERED = 10
+REMEMBERED = 12
 TRIES = 6
 VALUE = ((9, 17.0), (13, 13.5), (18, 10.5), (999, 8.0))  # longest text and its size in points, so a card never breaks a number
 
@@ -37,32 +37,39 @@ VALUE = ((9, 17.0), (13, 13.5), (18, 10.5), (999, 8.0))  # longest text and its 
 def render(document: Document) -> bytes:
     """Return the report as an accessible PDF. A character without a font is shown as "□", and the report says so."""
     data = _report(document)
-    try:
-        for _ in range(TRIES):
-            try:
-                return _typeset(_fitted(document, data))
-            except _typst().TypstError as error:
-                missing = _missing(f"{error.message}\n{error.diagnostic}")
-                if not missing:
-                    raise
-                data = _without(data, missing)
-    finally:
-        _forget()
+    for _ in range(TRIES):
+        parts = pieces.cut(data, lambda part: _asked(document, part, more=True)) if pieces.many(data) else [_fitted(document, data)]
+        made = [_typeset(part) for part in parts]
+        missing = {character for one in made if isinstance(one, set) for character in one}
+        if not missing:
+            files = [one for one in made if isinstance(one, bytes)]
+            return joining.joined(files) if len(files) > 1 else files[0]
+        data = _without(data, missing)
     raise ValueError(f"the report has characters that no installed font can show, after {TRIES} attempts to replace them")
 
 
 def _fitted(document: Document, data: Json) -> Json:
     """Return the report with those charts drawn lower that the typesetter had to set lower to fit a page."""
-    if not any(block.get("flexible") for section in data["sections"] for block in section["blocks"]):
-        return data
-    found = json.loads(_typst().query(_template(), "<low>", field="value", font_paths=_fonts(), ignore_system_fonts=True, **_inputs(data)))
+    if any(block.get("flexible") for section in data["sections"] for block in section["blocks"]):
+        _asked(document, data)
+    return data
+
+
+def _asked(document: Document, data: Json, *, more: bool = False) -> pieces.Told:
+    """Lay a piece out, draw its charts lower where that is needed, and return what the typesetter told; `more`: others come before its file."""
+    text = _typst().query(_template(), "<told>", field="value", font_paths=_fonts(), ignore_system_fonts=True, **_inputs(data))
+    if more:
+        _forget()
+    told: dict[str, list[Any]] = {kind: [] for kind in ("page", "heading", "row", "low")}
+    for kind, value in json.loads(text):
+        told[kind].append(value)
     charts_of = {(section.id, block.key): block for section in document.sections for block in section.blocks if isinstance(block, Chart)}
     for section in data["sections"]:
         for block in section["blocks"]:
-            for shown in block["charts"] if block["kind"] == "charts" and block["id"] in found else ():
+            for shown in block["charts"] if block["kind"] == "charts" and block["id"] in told["low"] else ():
                 if shown["svg"] and not shown["low"]:
                     shown["low"] = _drawn(document, charts_of[tuple(shown["of"])], shown["width"], int(shown["height"] * LOW))
-    return data
+    return pieces.Told(max(told["page"]), tuple(told["heading"]), tuple(told["row"]))
 
 
 def _without(data: Json, missing: set[str]) -> Json:
@@ -77,11 +84,19 @@ def _forget() -> None:
         _typst().compile(b"", font_paths=_fonts(), ignore_system_fonts=True, format="svg")
 
 
-def _typeset(data: Json) -> bytes:
-    made = _typst().compile(
-        _template(), font_paths=_fonts(), ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"], timestamp=data["timestamp"],
-        **_inputs(data),
-    )  # fmt: skip
+def _typeset(data: Json) -> bytes | set[str]:
+    """Return the file of a report or of a piece of it, or the characters that no font has."""
+    try:
+        made = _typst().compile(
+            _template(), font_paths=_fonts(), ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"], timestamp=data["timestamp"],
+            **_inputs(data),
+        )  # fmt: skip
+    except _typst().TypstError as error:
+        if missing := _missing(f"{error.message}\n{error.diagnostic}"):
+            return missing
+        raise
+    finally:
+        _forget()
     assert isinstance(made, bytes)  # noqa: S101 - without an output path Typst returns the file
     return made
 
@@ -164,6 +179,7 @@ def _report(document: Document) -> Json:
         "colours": _colours(document.brand.colour),
         "fonts": list(fonts.families()),
         "timestamp": int(document.generated_at.timestamp()),
+        "piece": {"first": True, "before": 0, "pages": 0, "entries": []},
     }
 
 

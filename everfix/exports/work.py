@@ -33,7 +33,7 @@ from everfix.exports.rows import Look
 from everfix.identity.principals import system
 
 TOLD_EVERY = 1.0  # seconds between two words about how far it is
-PART_ROWS = {"csv": 2_000_000, "xlsx": 2 * to_xlsx.SHEET_ROWS, "json": 1_000_000, "pdf": 1_000}
+PART_ROWS = {"csv": 2_000_000, "xlsx": 2 * to_xlsx.SHEET_ROWS, "json": 1_000_000, "pdf": 5_000}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
