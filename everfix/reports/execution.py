@@ -51,7 +51,7 @@ def execute(job: jobs.Running) -> Json:
         if skipped is not None:
             finish(db, run, Status.SKIPPED, skipped)
         else:
-            finish(db, run, _outcome(document), "; ".join(build.failures(document)))
+            finish(db, run, *_outcome(db, run, document))
     return {"run": str(run_id), "formats": formats}
 
 
@@ -71,10 +71,14 @@ def _send(db: Session, run: Run, document: Document, url: str, drawn: pictures.D
     return reason
 
 
-def _outcome(document: Document) -> Status:
-    """A part that the database refused makes a run partial; a wrong parameter stands in its section, and the run succeeded."""
-    refused = any("the database refused" in words for words in build.failures(document))
-    return Status.PARTIAL if refused else Status.SUCCEEDED
+def _outcome(db: Session, run: Run, document: Document) -> tuple[Status, str]:
+    """Return what became of a made run, and why. A part that the database refused, or a format that could not be drawn, makes it partial;
+    a wrong parameter stands in its section, and the run succeeded.
+    """
+    missing = making.without(making.absent(db, run))
+    words = [*build.failures(document), *([missing] if missing else [])]
+    refused = any("the database refused" in one for one in words)
+    return Status.PARTIAL if refused or missing else Status.SUCCEEDED, "; ".join(words)
 
 
 def failed(job: jobs.Running, cause: str) -> None:
@@ -95,9 +99,9 @@ def settle(job: jobs.Running) -> Json:
             return {}
         rows = [row for one in (run, *variants.children(db, run.id)) for row in sending.rows(db, one)]
         missing = [row for row in rows if row.status == outbox.Status.FAILED]
-        made = _outcome(Document.model_validate(run.document))
+        made, why = _outcome(db, run, Document.model_validate(run.document))
         run.status = made if not missing else Status.FAILED if len(missing) == len(rows) else Status.PARTIAL
-        run.reason = "; ".join(outbox.needs_words(row) for row in missing[:NAMED]) if missing else ""
+        run.reason = "; ".join(outbox.needs_words(row) for row in missing[:NAMED]) if missing else why if made == Status.PARTIAL else ""
         _on_schedule(db, run, run.status)
         return {"status": run.status}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy.orm import Session
 
 from everfix import documents, narrative
@@ -20,6 +22,11 @@ from everfix.metrics import narrow
 from everfix.narrative import Account, How
 from everfix.reports import build, conditions, differences, runs
 from everfix.reports.runs import File, Run
+
+log = structlog.get_logger()
+
+# What a renderer raises for content that it cannot draw; a full disk or a lost database is none of these, and is tried again.
+UNDRAWABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def figures(db: Session, run: Run, url: str, filters: narrow.Filters | None = None) -> Document:
@@ -103,33 +110,52 @@ def digest(document: Document) -> str:
 
 
 def render(job: jobs.Running, run_id: UUID, document: Document) -> list[str]:
-    """Render, store and note each format of a run that is not yet stored; returns all its formats."""
+    """Render, store and note each format of a run that is not yet stored; returns all that are. A format that cannot be drawn withholds no
+    other; only when none can is its failure raised.
+    """
     with job.database.transaction(job.workspace) as db:
         formats, have = runs.get(db, run_id).formats, {file.format for file in runs.files(db, [run_id])[run_id]}
+    undrawn: list[Exception] = []
     for place, format_ in enumerate(formats):
         job.report(0.3 + 0.6 * place / len(formats), f"rendering {format_}")
-        if format_ not in have:
-            store(job, run_id, document, format_)
-    return formats
+        if format_ in have:
+            continue
+        try:
+            body = documents.render(document, format_)
+        except UNDRAWABLE as problem:
+            log.warning("format_not_drawn", run=str(run_id), format=format_, error=jobs.describe(problem))
+            undrawn.append(problem)
+            continue
+        file = _stored(job.services.storage, job.workspace, run_id, document, format_, body)
+        with job.database.transaction(job.workspace) as db:
+            db.add(file)
+        have.add(format_)
+    if undrawn and not have:
+        raise undrawn[0]
+    return [format_ for format_ in formats if format_ in have]
 
 
-def store(job: jobs.Running, run_id: UUID, document: Document, format_: str) -> None:
-    """Render one format with no transaction open, store it, and note its hash."""
-    file = _stored(job.services.storage, job.workspace, run_id, document, format_)
-    with job.database.transaction(job.workspace) as db:
-        db.add(file)
+def absent(db: Session, run: Run) -> list[str]:
+    """Return the formats of a made run that could not be drawn."""
+    have = {file.format for file in runs.files(db, [run.id])[run.id]}
+    return [format_ for format_ in run.formats if format_ not in have]
+
+
+def without(formats: Sequence[str]) -> str:
+    """Return in words that a report comes without some of its formats; empty where there are all."""
+    names = ", ".join(format_.upper() for format_ in formats)
+    return f"This report comes without {names}: that could not be drawn; what is here is whole." if names else ""
 
 
 def add(db: Session, storage: Storage, run: Run, document: Document, format_: str) -> File:
     """Render one more format of a run from its snapshot."""
-    file = _stored(storage, run.workspace_id, run.id, document, format_)
+    file = _stored(storage, run.workspace_id, run.id, document, format_, documents.render(document, format_))
     db.add(file)
     db.flush()
     return file
 
 
-def _stored(storage: Storage, workspace: UUID, run_id: UUID, document: Document, format_: str) -> File:
-    body = documents.render(document, format_)
+def _stored(storage: Storage, workspace: UUID, run_id: UUID, document: Document, format_: str, body: bytes) -> File:
     filename = documents.filename(document, format_)
     stored = storage.put(workspace, f"reports/{run_id}/{filename}", body)
     return File(

@@ -18,7 +18,7 @@ from everfix.delivery.messages import Artifact, Message, Picture
 from everfix.delivery.outbox import Delivery
 from everfix.documents.model import Document
 from everfix.errors import Invalid
-from everfix.reports import runs
+from everfix.reports import making, runs
 from everfix.reports.definitions import Definition
 from everfix.reports.runs import File, Run
 from everfix.settings import Settings
@@ -89,11 +89,12 @@ def write(
 ) -> Message:
     """Store what is said about a run: its narrative, its files, and what a webhook gets beside them."""
     said = document.narrative
+    missing = making.without([format_ for format_ in run.formats if format_ not in {file.format for file in files}])
     return messages.write(
         db,
         kind="report",
         subject=f"{document.title}: {document.period.label or document.subtitle}",
-        paragraphs=[*document.notices, *(said.executive_summary if said else ())][:PARAGRAPHS],
+        paragraphs=[*([missing] if missing else []), *document.notices, *(said.executive_summary if said else ())][:PARAGRAPHS],
         sections={section.title: said.sections[section.id] for section in document.sections if section.id in said.sections} if said else {},
         takeaways=said.key_takeaways if said else (),
         link=f"{url}/reports/runs/{ids.show(ids.Prefix.RUN, whole.id)}",
