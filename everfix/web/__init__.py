@@ -48,11 +48,11 @@ SECTIONS = (
     analysis,
     predictions,
     recommendations,
+    report_editor,  # before the reports: its addresses end in words where theirs end in ids
     saved_reports,
     ml,
     schedules,
     reports,
-    report_editor,
     deliveries,
     destinations,
     ai,

@@ -394,7 +394,7 @@ def save(
         narrative={"enabled": bool(narrative)},
         destinations=chosen,
     )
-    address = f"/settings/reports/{ids.show(ids.Prefix.REPORT, made.id)}"
+    address = f"/reports/saved/{ids.show(ids.Prefix.REPORT, made.id)}"
     if not shell.is_partial(visit.request):
         return shell.go(address)
     reader = shown.Reader("USD", planned.timezone if planned else visit.here.timezone, visit.here.brand_colour)

@@ -1,27 +1,25 @@
-"""Report editor: the saved reports, and one of them with its form, its schedules, its runs and a preview that follows what is typed."""
+"""Report editor: the form of a saved report, its schedules, and a preview that follows what is typed; what it became is in `saved_reports`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from fastapi import APIRouter, Depends, Form
 from starlette.responses import Response
 
 from everfix.core import ids
 from everfix.core.fields import bounded
-from everfix.delivery import destinations, outbox, targets
+from everfix.delivery import destinations, targets
 from everfix.documents.model import Chart, Document, Figures, Table
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Scope
 from everfix.metrics import query
-from everfix.reports import definitions, making, orders, runs, schedules, sending, templates
+from everfix.reports import definitions, making, runs, schedules, templates
 from everfix.reports.definitions import Definition
-from everfix.reports.runs import Run
 from everfix.reports.sections import SECTIONS
 from everfix.web import reports, session, shell, shown
 from everfix.web.session import Visit
@@ -31,7 +29,8 @@ Json = dict[str, Any]
 Field = Annotated[str, Form(max_length=4000)]
 Fields = Annotated[list[str] | None, Form(max_length=100)]
 SECTION = "section:"
-ROWS, RUNS = 8, 20
+ROWS = 8
+LIST = "/reports/saved"
 FIRST = {"source": "offer_performance", "params": {"days": 7}}
 
 
@@ -43,46 +42,30 @@ def _report(visit: Visit, text: str) -> Definition:
 
 
 def _address(found: Definition) -> str:
-    return f"/settings/reports/{ids.show(ids.Prefix.REPORT, found.id)}"
+    return f"{LIST}/{ids.show(ids.Prefix.REPORT, found.id)}"
 
 
 @router.get("/settings/reports")
-def listed(visit: session.sees(Scope.REPORTS_READ)) -> Response:  # type: ignore[valid-type]
-    """The saved reports, each with when it comes next and a button that runs it now."""
-    reader = shown.Reader.of(visit.here)
-    plans: dict[UUID, list[schedules.Schedule]] = {}
-    for plan in schedules.listed(visit.db):
-        plans.setdefault(plan.definition_id, []).append(plan)
-    rows = [_row(reader, found, plans.get(found.id, [])) for found in definitions.listed(visit.db)]
-    return shell.page(visit, "report_editor/list.html", reports=rows)
+@router.get("/settings/reports/{report_id}")
+def moved(_: session.sees(Scope.REPORTS_READ), report_id: str = "") -> Response:  # type: ignore[valid-type]
+    """Lead from where the editor was to where it is."""
+    ending = "" if not report_id else f"/{report_id}" if report_id == "new" else f"/{quote(report_id, safe='')}/edit"
+    return shell.go(f"{LIST}{ending}")
 
 
-def _row(reader: shown.Reader, found: Definition, plans: Sequence[schedules.Schedule]) -> Json:
-    nexts = [plan.next_run_at for plan in plans if plan.enabled and plan.next_run_at]
-    return {
-        "href": _address(found),
-        "name": found.name,
-        "origin": "saved from a dashboard" if found.origin == "dashboard" else found.template.replace("_", " "),
-        "enabled": found.enabled,
-        "formats": ", ".join(reports.FORMAT_NAMES.get(item, item) for item in found.formats),
-        "next": reader.moment(min(nexts)) if nexts else "by hand only",
-        "status": plans[0].last_status if plans else "",
-    }
-
-
-@router.get("/settings/reports/new")
+@router.get("/reports/saved/new")
 def new(visit: session.sees(Scope.REPORTS_WRITE)) -> Response:  # type: ignore[valid-type]
     """A report that is not saved yet."""
     return _editor(visit, None)
 
 
-@router.get("/settings/reports/part")
+@router.get("/reports/saved/part")
 def part(visit: session.sees(Scope.REPORTS_WRITE)) -> Response:  # type: ignore[valid-type]
     """One more source for the form."""
     return shell.page(visit, "report_editor/part.html", part=_part(FIRST), sources=_sources(), fixed=False)
 
 
-@router.get("/settings/reports/{report_id}")
+@router.get("/reports/saved/{report_id}/edit")
 def one(visit: session.sees(Scope.REPORTS_READ), report_id: str) -> Response:  # type: ignore[valid-type]
     """One saved report."""
     return _editor(visit, _report(visit, report_id))
@@ -90,12 +73,11 @@ def one(visit: session.sees(Scope.REPORTS_READ), report_id: str) -> Response:  #
 
 def _editor(visit: Visit, found: Definition | None) -> Response:
     reader, plans = shown.Reader.of(visit.here), schedules.listed(visit.db, found.id) if found else []
-    made = _runs(visit.db, found.id) if found else []
     return shell.page(
         visit,
         "report_editor/page.html",
         report=found,
-        address=_address(found) if found else "/settings/reports",
+        address=_address(found) if found else LIST,
         parts=[_part(item) for item in (found.sections if found else [FIRST])],
         fixed=bool(found and found.origin == "dashboard"),
         sources=_sources(),
@@ -112,7 +94,6 @@ def _editor(visit: Visit, found: Definition | None) -> Response:
             for plan in plans
         ],
         places=destinations.listed(visit.db, enabled=True),
-        runs=[_run(visit.db, reader, run) for run in made],
     )
 
 
@@ -128,27 +109,6 @@ def _sources() -> list[tuple[str, list[tuple[str, str]]]]:
     plain = [(key, source.title) for key, source in query.catalogue().items() if not any(param.required for param in source.params)]
     about = [(f"{SECTION}{key}", f"{template.name} (alone, with its entity_id)") for key, template in templates.ML.items()]
     return [("Sources", sorted(plain, key=lambda pair: pair[1])), ("Sections", own), ("ML work", about)]
-
-
-def _runs(db: Session, report: UUID) -> Sequence[Run]:
-    query_ = select(Run).where(Run.definition_id == report, Run.parent_id.is_(None)).order_by(Run.created_at.desc(), Run.id.desc())
-    return db.execute(query_.limit(RUNS)).scalars().all()
-
-
-def _run(db: Session, reader: shown.Reader, run: Run) -> Json:
-    took = runs.seconds(run)
-    sent = [{"label": row.label, "status": row.status, "words": outbox.needs_words(row)} for row in outbox.of_run(db, run.id)]
-    return {
-        "made": reader.moment(run.created_at),
-        "status": run.status,
-        "took": "" if took is None else f"{took:.1f} s",
-        "reason": run.reason,
-        "sent": sent,
-        "files": [
-            {"name": reports.FORMAT_NAMES.get(file.format, file.format), "href": f"/reports/files/{ids.show(ids.Prefix.FILE, file.id)}"}
-            for file in runs.files(db, [run.id])[run.id]
-        ],
-    }
 
 
 # ---- what the form says
@@ -204,7 +164,7 @@ def _asked(place: int, source: str, days: str, title: str, more: str) -> Json:
 Form_ = Annotated[Written, Depends()]
 
 
-@router.post("/settings/reports/preview")
+@router.post("/reports/saved/preview")
 def preview(visit: session.changes(Scope.REPORTS_WRITE), written: Form_) -> Response:  # type: ignore[valid-type]
     """What the form would make now: the summary and the first rows of each part; nothing is stored."""
     given = written.values
@@ -238,44 +198,26 @@ def _shown(reader: shown.Reader, document: Document) -> list[Json]:
     return made
 
 
-@router.post("/settings/reports")
+@router.post("/reports/saved/new")
 def create(visit: session.changes(Scope.REPORTS_WRITE), written: Form_) -> Response:  # type: ignore[valid-type]
     """Save a new report, and lead to its page."""
-    return shell.go(_address(definitions.create(visit.db, visit.who, **written.values)))
+    return shell.go(f"{_address(definitions.create(visit.db, visit.who, **written.values))}/edit")
 
 
-@router.post("/settings/reports/{report_id}")
+@router.post("/reports/saved/{report_id}/edit")
 def change(visit: session.changes(Scope.REPORTS_WRITE), report_id: str, written: Form_) -> Response:  # type: ignore[valid-type]
     """Save what was changed."""
     found = _report(visit, report_id)
     given = written.values
     if found.origin == "dashboard":  # its parts are what the dashboard showed
         given = {key: value for key, value in given.items() if key not in ("sections", "window")}
-    return shell.go(_address(definitions.change(visit.db, found.id, visit.who, **given)))
-
-
-@router.post("/settings/reports/{report_id}/delete")
-def remove(visit: session.changes(Scope.REPORTS_WRITE), report_id: str) -> Response:  # type: ignore[valid-type]
-    """Remove a report with its schedules; its runs stay."""
-    definitions.remove(visit.db, _report(visit, report_id).id, visit.who)
-    return shell.go("/settings/reports")
-
-
-@router.post("/settings/reports/{report_id}/run")
-def run_now(visit: session.changes(Scope.REPORTS_WRITE), request: Request, report_id: str) -> Response:  # type: ignore[valid-type]
-    """Run a report now, to where its schedules go, and say so."""
-    found, installation = _report(visit, report_id), request.app.state.installation
-    way = sending.means(installation.settings, installation.keys)
-    run = orders.place(visit.db, way, visit.who, found.id, destinations=schedules.destinations(visit.db, found))
-    if not shell.is_partial(request) or run.job_id is None:
-        return shell.go(_address(found))
-    return reports.progress_of(visit, run.job_id, "toast")
+    return shell.go(f"{_address(definitions.change(visit.db, found.id, visit.who, **given))}/edit")
 
 
 # ---- schedules
 
 
-@router.post("/settings/reports/{report_id}/schedules")
+@router.post("/reports/saved/{report_id}/schedules")
 def plan(
     visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
     report_id: str,
@@ -290,10 +232,10 @@ def plan(
     schedules.create(
         visit.db, visit.who, definition_id=found.id, name=name or found.name, cron=cron, timezone=timezone, destinations=chosen
     )
-    return shell.go(f"{_address(found)}#schedule")
+    return shell.go(f"{_address(found)}/edit#schedule")
 
 
-@router.post("/settings/reports/{report_id}/schedules/{schedule_id}")
+@router.post("/reports/saved/{report_id}/schedules/{schedule_id}")
 def replan(
     visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
     report_id: str,
@@ -310,7 +252,7 @@ def replan(
         schedules.remove(visit.db, wanted, visit.who)
     else:
         schedules.change(visit.db, wanted, visit.who, cron=cron, destinations=_chosen(visit, to), enabled=action != "off")
-    return shell.go(f"{_address(found)}#schedule")
+    return shell.go(f"{_address(found)}/edit#schedule")
 
 
 def _chosen(visit: Visit, to: Sequence[str] | None) -> list[UUID]:

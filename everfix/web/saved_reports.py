@@ -30,24 +30,31 @@ PILLS = {"sent": "succeeded", "planned": "queued", "held": "queued", "sending": 
 
 @router.get("/reports/saved")
 def listed(visit: session.sees(Scope.REPORTS_READ)) -> Response:  # type: ignore[valid-type]
-    """Every saved report."""
-    found = definitions.listed(visit.db)
-    planned: dict[UUID, int] = {}
-    for item in schedules.listed(visit.db):
-        planned[item.definition_id] = planned.get(item.definition_id, 0) + 1
-    rows = [
-        {
-            "id": ids.show(ids.Prefix.REPORT, item.id),
-            "name": item.name,
-            "about": item.description,
-            "window": windows.title(item.window),
-            "formats": ", ".join(reports.FORMAT_NAMES.get(key, key) for key in item.formats),
-            "schedules": planned.get(item.id, 0),
-            "enabled": item.enabled,
-        }
-        for item in found
-    ]
+    """Every saved report, each with when it comes next and a button that runs it now."""
+    reader = shown.Reader.of(visit.here)
+    plans: dict[UUID, list[schedules.Schedule]] = {}
+    for plan in schedules.listed(visit.db):
+        plans.setdefault(plan.definition_id, []).append(plan)
+    rows = [_listed(reader, found, plans.get(found.id, [])) for found in definitions.listed(visit.db)]
     return shell.page(visit, "reports/saved.html", rows=rows)
+
+
+def _listed(reader: shown.Reader, found: definitions.Definition, plans: list[schedules.Schedule]) -> Json:
+    nexts = [plan.next_run_at for plan in plans if plan.enabled and plan.next_run_at]
+    last = plans[0].last_status if plans and plans[0].last_status != "pending" else ""
+    return {
+        "href": f"/reports/saved/{ids.show(ids.Prefix.REPORT, found.id)}",
+        "name": found.name,
+        "about": found.description,
+        "origin": "saved from a dashboard" if found.origin == "dashboard" else found.template.replace("_", " "),
+        "window": windows.title(found.window),
+        "formats": ", ".join(reports.FORMAT_NAMES.get(key, key) for key in found.formats),
+        "schedules": len(plans),
+        "enabled": found.enabled,
+        "next": reader.moment(min(nexts)) if nexts else "by hand only",
+        "last": last,
+        "pill": PILLS.get(last, last),
+    }
 
 
 @router.post("/reports/saved")
@@ -201,19 +208,31 @@ def _run_row(reader: shown.Reader, run: Run, files: list[runs.File], rows: list[
     }
 
 
+@router.post("/reports/saved/{report_id}/run")
+def run_now(
+    visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
+    report_id: str,
+    settings: deps.Config,
+    keys: deps.SigningKeys,
+) -> Response:
+    """Run a report now, to where its schedules go, and say so."""
+    found = _report(visit, report_id)
+    to = schedules.destinations(visit.db, found)
+    run = orders.place(visit.db, sending.means(settings, keys), visit.who, found.id, destinations=to)
+    if not shell.is_partial(visit.request) or run.job_id is None:
+        return shell.go(f"/reports/saved/{report_id}")
+    return reports.progress_of(visit, run.job_id, "toast")
+
+
 @router.post("/reports/saved/{report_id}/{action}")
 def act(
     visit: session.changes(Scope.REPORTS_WRITE),  # type: ignore[valid-type]
     report_id: str,
     action: str,
-    settings: deps.Config,
-    keys: deps.SigningKeys,
 ) -> Response:
-    """Run a report now, switch it on or off, adopt it, or remove it."""
+    """Switch a report on or off, adopt it, or remove it."""
     found = _report(visit, report_id)
     match action:
-        case "run":
-            orders.place(visit.db, sending.means(settings, keys), visit.who, found.id)
         case "switch":
             definitions.change(visit.db, found.id, visit.who, enabled=not found.enabled)
         case "adopt":

@@ -37,7 +37,6 @@ NAVIGATION = (
     ("/predictions", "Predictions", "forecast", Scope.PREDICTIONS_READ),
     ("/recommendations", "Recommendations", "wrench", Scope.RECOMMENDATIONS_READ),
     ("/reports", "Reports", "file", Scope.REPORTS_READ),
-    ("/settings/reports", "Saved reports", "clock", Scope.REPORTS_READ),
     ("/ml", "ML", "flask", Scope.ML_READ),
     ("/deliveries", "Deliveries", "send", Scope.REPORTS_READ),
     ("/settings/ai", "AI", "spark", Scope.WORKSPACE_READ),
