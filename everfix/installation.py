@@ -25,7 +25,7 @@ from everfix import migrations
 from everfix.core import crypto, storage
 from everfix.core import db as database
 from everfix.core.db import Database
-from everfix.core.embedded import DURABLE, Embedded
+from everfix.core.embedded import DURABLE, Embedded, buffers
 from everfix.delivery import acceptances
 from everfix.errors import ConfigurationError
 from everfix.identity import provision, tokens
@@ -90,7 +90,7 @@ def open_(settings: Settings) -> Installation:
     embedded: Embedded | None = None
     with ExitStack() as undo:
         if settings.database_url is None:
-            embedded = Embedded(settings.data_dir, DURABLE)
+            embedded = Embedded(settings.data_dir, {**DURABLE, "shared_buffers": buffers()})
             embedded.start()
             undo.callback(embedded.stop)
         made = _connect(settings, crypto.load(settings), embedded)

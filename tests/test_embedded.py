@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import psycopg
@@ -164,3 +165,18 @@ def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_durable_settings_keep_fsync() -> None:
     assert "fsync" not in module.DURABLE
     assert module.THROW_AWAY["fsync"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("memory", "limit", "expected"),
+    [(64, None, "2048MB"), (8, None, "1024MB"), (8, "max\n", "1024MB"), (64, f"{4 * 2**30}\n", "512MB"), (0.5, None, "128MB")],
+)
+def test_pages_are_kept_in_an_eighth_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, limit: str | None, expected: str
+) -> None:
+    told = tmp_path / "memory.max"
+    if limit is not None:
+        told.write_text(limit)
+    monkeypatch.setattr(module, "LIMIT", told)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=int(memory * 2**30)))
+    assert module.buffers() == expected

@@ -12,6 +12,7 @@ from everfix.errors import Invalid
 from everfix.failures.patterns import Pattern
 from everfix.ingest.events import Issue
 from everfix.metrics import narrow
+from everfix.migrations import policies
 from tests import make
 
 
@@ -111,3 +112,19 @@ def test_the_planner_still_expects_every_row(filled: make.Workspace, owner: Any)
     with filled.db() as db:
         plan = db.execute(text("EXPLAIN (FORMAT JSON) SELECT * FROM issues")).scalar_one()
     assert plan[0]["Plan"]["Plan Rows"] == 10
+
+
+def test_a_view_has_every_column_of_its_table(owner: Any) -> None:
+    """A migration that adds a column to one of these tables must end with `policies.narrowed_views()`."""
+    with owner.transaction() as db:
+        for table in policies.NARROWED:
+            there = [row.column_name for row in db.execute(text(_COLUMNS), {"schema": "public", "table": table})]
+            assert [row.column_name for row in db.execute(text(_COLUMNS), {"schema": "narrowed", "table": table})] == there, table
+
+
+_COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = :schema AND table_name = :table ORDER BY column_name"
+
+
+def test_no_view_shows_another_workspace(filled: make.Workspace, bob: make.Workspace) -> None:
+    assert counts(bob, {"severity": ["p1", "p2", "p3", "p4"]})["issues"] == 0
+    assert counts(filled, {"severity": ["p1", "p2", "p3", "p4"]})["issues"] == 10

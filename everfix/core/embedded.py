@@ -29,7 +29,18 @@ SYSTEM_USER = "everfix"  # PostgreSQL refuses to run as root, so root runs it as
 VERSION = 18
 START_SECONDS = 60
 DURABLE: Mapping[str, str] = {"max_connections": "100", "shared_buffers": "128MB", "log_min_messages": "warning"}
+LEAST_BUFFERS, MOST_BUFFERS = 128, 2048  # megabytes
+LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use
 THROW_AWAY: Mapping[str, str] = {**DURABLE, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def buffers() -> str:
+    """Return how much memory the server keeps pages in: an eighth of what there is, which it takes only as it reads them."""
+    there = psutil.virtual_memory().total
+    said = LIMIT.read_text(encoding="ascii").strip() if LIMIT.exists() else "max"
+    if said.isdigit():
+        there = min(there, int(said))
+    return f"{min(max(there // 8 // 2**20, LEAST_BUFFERS), MOST_BUFFERS)}MB"
 
 
 class Embedded:

@@ -40,12 +40,17 @@ def get(db: Session, issue_id: UUID) -> Issue:
     return issue
 
 
-def matches(words: str) -> ColumnElement[bool]:
+def matches(said: str) -> ColumnElement[bool]:
     """Return the condition that title or body hold every word, or a word that begins so; words without a letter match nothing."""
-    found = re.findall(r"\w+", words)
+    found = words(said)
     if not found:
-        return Issue.external_id == words.strip()
+        return Issue.external_id == said.strip()
     return Issue.search.bool_op("@@")(func.to_tsquery("simple", " & ".join(f"{word}:*" for word in found)))
+
+
+def words(said: str) -> list[str]:
+    """Return the words of what somebody looks for."""
+    return re.findall(r"\w+", said)
 
 
 def create(db: Session, record: dict[str, Any], *, by: audit.Actor) -> Issue:

@@ -72,6 +72,20 @@ class Event(BaseModel):
 
 
 _EVENT = TypeAdapter(Event)
+# What lists are narrowed by, as trailing keys of the index of the usual order: so a filter is checked in the index, not in the table.
+FILTERED = (
+    "occurred_at",
+    "kind",
+    "status",
+    "severity",
+    "risk_score",
+    "analysis_status",
+    "source",
+    "team",
+    "service",
+    "assignee_id",
+    "pattern_id",
+)
 
 
 class Issue(WorkspaceRow, Base):
@@ -92,7 +106,9 @@ class Issue(WorkspaceRow, Base):
         Index("ix_issues_pattern", "workspace_id", "pattern_id", "occurred_at"),
         Index("ix_issues_risk", "workspace_id", "risk_score", "id"),
         Index("ix_issues_ingested", "workspace_id", "ingested_at", "id"),
-        Index("ix_issues_created", "workspace_id", "created_at", "id"),
+        Index("ix_issues_created", "workspace_id", "created_at", "id", *FILTERED),
+        Index("ix_issues_kind", "workspace_id", "kind", "created_at", "id"),
+        Index("ix_issues_unlinked", "workspace_id", "created_at", "id", postgresql_where=text("pattern_id IS NULL")),
         Index("ix_issues_updated", "workspace_id", "updated_at", "id"),
         Index("ix_issues_source_created", "workspace_id", text("source_created_at DESC NULLS LAST"), text("id DESC")),
         Index("ix_issues_source_created_up", "workspace_id", "source_created_at", "id"),
@@ -109,7 +125,7 @@ class Issue(WorkspaceRow, Base):
         Index("ix_issues_symptom", "workspace_id", "symptom", postgresql_where=text("symptom IS NOT NULL")),
         Index("ix_issues_resembles", "workspace_id", "resembles", postgresql_where=text("resembles IS NOT NULL")),
         Index("ix_issues_corrected", "workspace_id", "home_id", postgresql_where=text("correction_id IS NOT NULL")),
-        Index("ix_issues_search", "search", postgresql_using="gin"),
+        Index("ix_issues_search", text("(search || array_to_tsvector(ARRAY[workspace_id::text]))"), postgresql_using="gin"),
         Index("ix_issues_release", "workspace_id", "release", "occurred_at", postgresql_where=text("release IS NOT NULL")),
     )
 
@@ -151,7 +167,9 @@ class Issue(WorkspaceRow, Base):
     ingested_at: Mapped[datetime] = created()
     created_at: Mapped[datetime] = created()
     updated_at: Mapped[datetime] = created()
-    search: Mapped[Any] = mapped_column(TSVECTOR, Computed("to_tsvector('simple', title || ' ' || left(body, 20000))", persisted=True))
+    search: Mapped[Any] = mapped_column(
+        TSVECTOR, Computed("to_tsvector('simple', title || ' ' || left(body, 20000))", persisted=True), deferred=True
+    )
 
 
 class Signal(WorkspaceRow, Base):

@@ -1,4 +1,4 @@
-"""Narrow: what part of a workspace a reader sees, enforced by row-level security for whatever a query joins.
+"""Narrow: what part of a workspace a reader sees, for whatever a query joins: views that show this part stand before their tables.
 
 An issue is seen when it matches every filter, a pattern when one of its issues is seen, and what is said about a pattern follows it.
 """
@@ -77,16 +77,17 @@ def to(db: Session, filters: Mapping[str, Any]) -> Iterator[None]:
     if not found:
         yield
         return
-    _set(db, json.dumps(_resolved(db, found)))
+    before = db.execute(text("SELECT current_setting('search_path')")).scalar_one()
+    _set(db, json.dumps(_resolved(db, found)), f"narrowed, {before}")
     try:
         yield
     finally:
         if db.is_active:
-            _set(db, "")
+            _set(db, "", before)
 
 
 def _resolved(db: Session, found: Json) -> Json:
-    """Turn a domain into its patterns: a policy of issues may not ask patterns, whose own policy asks issues."""
+    """Turn a domain into its patterns: the view of issues may not ask patterns, whose own view asks issues."""
     if "domain" not in found:
         return found
     wanted = {str(row.id) for row in db.execute(select(Pattern.id).where(Pattern.domain.in_(found["domain"])))}
@@ -94,5 +95,6 @@ def _resolved(db: Session, found: Json) -> Json:
     return {**{key: value for key, value in found.items() if key != "domain"}, "pattern": kept}
 
 
-def _set(db: Session, value: str) -> None:
-    db.execute(text("SELECT set_config(:name, :value, true)"), {"name": SETTING, "value": value})
+def _set(db: Session, value: str, path: str) -> None:
+    given = {"name": SETTING, "value": value, "path": path}
+    db.execute(text("SELECT set_config(:name, :value, true), set_config('search_path', :path, true)"), given)

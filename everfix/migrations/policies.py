@@ -37,6 +37,13 @@ def _force(table: str) -> None:
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
+def expect(table: str) -> None:
+    """Let the planner know which workspace is asked: it reckons with a sub-select as with an average workspace, and takes the wrong index for
+    a large one. The price is that a scan of the whole table computes it for each row; for tables that are only read by index.
+    """
+    op.execute(f"ALTER POLICY workspace ON {table} USING (workspace_id = {CURRENT}) WITH CHECK (workspace_id = {CURRENT})")
+
+
 NARROW = "nullif(current_setting('everfix.narrow', true), '')::jsonb"
 
 
@@ -60,3 +67,36 @@ VIEWER = "(SELECT nullif(current_setting('everfix.viewer', true), '')::uuid)"
 def hide(table: str, condition: str) -> None:
     """Hide rows of `table` that do not meet `condition` from a person who does not see the whole workspace (see identity.tokens)."""
     op.execute(f"CREATE POLICY viewer ON {table} AS RESTRICTIVE FOR SELECT TO {role()} USING ({VIEWER} IS NULL OR ({condition}))")
+
+
+FIELDS = {
+    "service": "service",
+    "team": "team",
+    "environment": "environment",
+    "source": "source",
+    "severity": "severity",
+    "status": "status",
+    "kind": "kind",
+    "pattern": "pattern_id::text",
+}
+_OF_PATTERN = "EXISTS (SELECT FROM narrowed.issues i WHERE i.workspace_id = t.workspace_id AND i.pattern_id = t.{})"
+NARROWED = {
+    "issues": " AND ".join(narrowed(field, f"t.{column}") for field, column in FIELDS.items()),
+    "patterns": _OF_PATTERN.format("id"),
+    **{table: _OF_PATTERN.format("pattern_id") for table in ("pattern_hours", "predictions", "recommendation_patterns", "verifications")},
+    "recommendations": "EXISTS (SELECT FROM narrowed.recommendation_patterns rp WHERE rp.workspace_id = t.workspace_id AND rp.recommendation_id = t.id)",
+}
+
+
+def narrowed_views() -> None:
+    """Make, or make anew, the views that stand before their tables while a reader's view is narrowed (see everfix.metrics.narrow).
+
+    A migration that changes the columns of one of these tables ends with this. A pattern is seen when one of its issues is, and what is said
+    about a pattern follows it. They read with the caller's rights, so that row-level security binds them as it binds the caller.
+    """
+    op.execute("DROP SCHEMA IF EXISTS narrowed CASCADE")
+    op.execute("CREATE SCHEMA narrowed")
+    op.execute(f"GRANT USAGE ON SCHEMA narrowed TO {role()}")
+    for table, condition in NARROWED.items():
+        op.execute(f"CREATE VIEW narrowed.{table} WITH (security_invoker = true) AS SELECT t.* FROM public.{table} t WHERE {condition}")  # noqa: S608 - constants
+        op.execute(f"GRANT SELECT ON narrowed.{table} TO {role()}")

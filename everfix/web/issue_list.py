@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from everfix import deps, pages
 from everfix.core import fields, ids
 from everfix.errors import EverfixError, Invalid, Malformed
-from everfix.failures import corrections, discussions, filters, issues, patterns, views
+from everfix.failures import corrections, discussions, filters, issues, patterns, searches, views
 from everfix.failures.patterns import Pattern
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
@@ -50,8 +50,10 @@ def listed(visit: session.sees(Scope.ISSUES_READ), paging: deps.Page) -> Respons
     paging.cursor = query.get("cursor")
     found, problem = None, None
     try:
-        wanted = filters.sound("issues", given)
-        found = pages.page(visit.db, paging, wanted.narrow(select(Issue)), Issue.id, SORTS, lambda rows: _rows(visit, rows))
+        wanted = cast(filters.IssueFilter, filters.sound("issues", given))
+        quick, many = searches.quick(visit.db, wanted, select(Issue))
+        asked = wanted.narrow(select(Issue))
+        found = pages.page(visit.db, paging, asked, Issue.id, SORTS, lambda rows: _rows(visit, rows), quick=quick, many=many)
     except (Invalid, Malformed) as wrong:
         problem = wrong
     return shell.page(

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from everfix.api import fields, pages
 from everfix.api.v1 import analysis
@@ -19,7 +19,7 @@ from everfix.core import fields as types
 from everfix.core import ids
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.failures import corrections, filters, issues, patterns, predictions
+from everfix.failures import corrections, filters, issues, patterns, predictions, searches
 from everfix.identity.principals import Principal, Scope
 from everfix.identity.users import User
 from everfix.ingest import events
@@ -132,6 +132,7 @@ class IssueChange(BaseModel):
     pattern_id: PatternRef | None = None
 
 
+UNSHOWN = (defer(Issue.stacktrace), defer(Issue.assignment))  # large, and of no use in a list
 NEVER_NULL = ("title", "body", "severity", "status")
 
 
@@ -143,7 +144,9 @@ def shown(rows: Sequence[Issue]) -> list[IssueOut]:
 @router.get("")
 def listed(db: Db, who: Reader, page: Page, wanted: Annotated[filters.IssueFilter, Query()]) -> pages.PageOf[IssueOut]:
     """The workspace's issues. `status`, `severity`, `kind` and `analysis_status` take several values, separated by commas."""
-    return pages.page(db, page, wanted.narrow(select(Issue)), Issue.id, SORTS, shown)
+    every = select(Issue).options(*UNSHOWN)
+    quick, many = searches.quick(db, wanted, every)
+    return pages.page(db, page, wanted.narrow(every), Issue.id, SORTS, shown, quick=quick, many=many)
 
 
 @router.post("", status_code=201)

@@ -265,7 +265,9 @@ def close(db: Db, who: Writer, pattern_id: PatternId, body: Closing) -> PatternD
 def members(db: Db, who: Reader, page: Page, pattern_id: PatternId) -> pages.PageOf[issues.IssueOut]:
     """The pattern's failures, newest first."""
     patterns.get(db, pattern_id)
-    return pages.page(db, page, select(Issue).where(Issue.pattern_id == pattern_id), Issue.id, MEMBER_SORTS, issues.shown)
+    return pages.page(
+        db, page, select(Issue).where(Issue.pattern_id == pattern_id).options(*issues.UNSHOWN), Issue.id, MEMBER_SORTS, issues.shown
+    )
 
 
 @router.get("/{pattern_id}/frequency")
