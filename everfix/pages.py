@@ -140,7 +140,9 @@ def _typed(column: InstrumentedAttribute[Any], value: object) -> object:
 
 def total(db: Session, query: Select[Any]) -> int:
     """Return how many rows the query matches: exact up to 10,000, above that the planner's estimate."""
-    bare = query.with_only_columns(literal_column("1"), maintain_column_froms=True).order_by(None)  # no column, so that an index can do
+    bare: Select[Any] = query.with_only_columns(literal_column("1"), maintain_column_froms=True).order_by(
+        None
+    )  # no column, so that an index can do
     counted = int(db.execute(select(func.count()).select_from(bare.limit(EXACT_ROWS + 1).subquery())).scalar_one())
     if counted <= EXACT_ROWS:
         return counted

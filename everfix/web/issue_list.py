@@ -50,7 +50,7 @@ def listed(visit: session.sees(Scope.ISSUES_READ), paging: deps.Page) -> Respons
     paging.cursor = query.get("cursor")
     found, problem = None, None
     try:
-        wanted = cast(filters.IssueFilter, filters.sound("issues", given))
+        wanted = cast("filters.IssueFilter", filters.sound("issues", given))
         quick, many = searches.quick(visit.db, wanted, select(Issue))
         asked = wanted.narrow(select(Issue))
         found = pages.page(visit.db, paging, asked, Issue.id, SORTS, lambda rows: _rows(visit, rows), quick=quick, many=many)
