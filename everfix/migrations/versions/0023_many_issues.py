@@ -1,6 +1,6 @@
 """A million issues: the planner knows how large a workspace is, narrowed views stand beside the tables, search and any filter have an index.
 
-Revision: 0022
+Revision: 0023
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from everfix.migrations import policies
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
