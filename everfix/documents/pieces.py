@@ -66,7 +66,7 @@ def cut(data: Json, ask: Callable[[Json], Told]) -> list[Json]:
 
 def _part(data: Json, sections: list[Json], *, before: int, pages: int, entries: list[Json], first: bool, last: bool) -> Json:
     whole = {"entries": entries, "first": first, "before": before, "pages": pages}
-    return data | {"sections": sections, "end": data["end"] if last else [], "piece": whole}
+    return data | {"sections": sections, "end": data["end"] if last else [], "unshown": data["unshown"] if last else "", "piece": whole}
 
 
 def _titles(data: Json) -> list[str]:

@@ -75,7 +75,7 @@ def _asked(document: Document, data: Json, *, more: bool = False) -> pieces.Told
 def _without(data: Json, missing: set[str]) -> Json:
     """Return the report with the characters replaced, and with a last line that says so."""
     shown: Json = _shown(data, str.maketrans(dict.fromkeys(missing, MISSING)))
-    return shown | {"end": [{"text": UNSHOWN}, *(item for item in shown["end"] if item["text"] != UNSHOWN)]}
+    return shown | {"unshown": UNSHOWN}
 
 
 def _forget() -> None:
@@ -176,6 +176,7 @@ def _report(document: Document) -> Json:
         "low": LOW,
         "sections": [_section(document, section) for section in document.sections],
         "end": _end(document),
+        "unshown": "",
         "colours": _colours(document.brand.colour),
         "fonts": list(fonts.families()),
         "timestamp": int(document.generated_at.timestamp()),
@@ -290,7 +291,8 @@ def _chart(document: Document, section: Section, chart: Chart, pair: list[Chart]
     width = HALF if not wide else MIDDLE if chart.form in ("matrix", "confusion", "diverging", "curve") else FULL
     shown: Json = {
         "title": upright(words.short(cells.title(chart), 120)), "alt": cells.heading(chart.alt, "Chart", 2000),
-        "of": [section.id, chart.key], "wide": wide, "width": width, "height": max(_tall(one, width) for one in pair),
+        "of": [section.id, chart.key], "wide": wide, "width": width, "share": 100 * width / FULL if wide else 100,
+        "height": max(_tall(one, width) for one in pair),
         "svg": "", "low": "", "png": [], "empty": "", "key": [],
         "note": upright(words.printable(chart.table.note)),
     }  # fmt: skip
