@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hmac
+import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -118,6 +120,48 @@ def test_slack_blocks_keep_slacks_limits(alice: make.Workspace, sink: sinks.Sink
     assert len(said[0]["text"]["text"]) <= 150
     assert all(len(block["text"]["text"]) <= 3000 for block in said if block["type"] == "section")
     assert all("&amp…" not in block["text"]["text"] for block in said if block["type"] == "section")
+
+
+HOSTILE = (
+    "*_x_* ~y~ `z` :boom:",
+    "<!channel> <!here> @everyone",
+    "<@U012AB3CD> <https://evil.example|Log in> <#C1>",
+    "a && b <b>c</b> &lt;",
+    "> quoted ```code```",
+)
+
+
+def texts(said: Any) -> list[dict[str, Any]]:
+    """Return every text object of a message, wherever it stands."""
+    if isinstance(said, list):
+        return [found for item in said for found in texts(item)]
+    if not isinstance(said, dict):
+        return []
+    here = [said] if isinstance(said.get("text"), str) and "type" in said else []
+    return here + [found for item in said.values() for found in texts(item)]
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_slack_shows_a_hostile_title_as_it_is_and_mentions_nobody(alice: make.Workspace, sink: sinks.Sink, title: str) -> None:
+    deliver(
+        delivering.reaching(alice), "slack", {"webhookUrl": sink.url}, subject=title, paragraphs=[title], takeaways=[title], brand=title
+    )
+    said = json.loads(sink.got[0].body)
+    assert said["mrkdwn"] is False
+    found = [said["text"], *(item["text"] for item in texts(said["blocks"]))]
+    assert {item["type"] for item in texts(said["blocks"])} == {"plain_text"}
+    assert not any(item.get("emoji", False) for item in texts(said["blocks"]) if item["text"] != "Open")
+    assert not re.search(r"[<>]|&(?!(amp|lt|gt);)", "".join(found))
+    assert [html.unescape(text) for text in found] == [title, title, title, f"• {title}", "Open", f"{title} · info"]
+
+
+def test_slack_by_token_parses_no_mark_up(alice: make.Workspace, fake: FakeSlack) -> None:
+    deliver(delivering.reaching(alice), "slack", BOT, subject=HOSTILE[1])
+    (posted,) = [given for name, given in fake.calls if name == "chat.postMessage"]
+    asked = {name: str(value[0] if isinstance(value, list) else value).lower() for name, value in posted.items()}
+    assert (asked["mrkdwn"], asked["parse"], asked["link_names"]) in {("false", "none", "false"), ("0", "none", "0")}
+    assert html.unescape(asked["text"]) == HOSTILE[1].lower()
+    assert "<" not in asked["text"]
 
 
 class FakeSlack:

@@ -451,3 +451,13 @@ def test_printable_texts_have_no_effect_on_their_neighbours(text: str) -> None:
     shown_text = words.printable(text)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown_text)
     assert words.printable(shown_text) == shown_text
+
+
+def test_markdown_mentions_nobody_and_leaves_addresses_alone() -> None:
+    for text, shown_ in (
+        ("@channel down", "@\u2060channel down"),
+        ("see (@here)", "see (@\u2060here)"),
+        ("<!channel>", "&lt;!channel&gt;"),
+    ):
+        assert to_markdown.escape(text) == shown_
+    assert to_markdown.escape("ops@shop.example") == "ops@shop.example"

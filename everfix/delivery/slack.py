@@ -70,7 +70,7 @@ def send(envelope: Envelope) -> Json:
         return _by_token(envelope, config.botToken, channel)
     if config.webhookUrl is None:
         raise Outbound("the destination has a bot token and no channel", permanent=True)
-    said = dump({"text": envelope.message.subject, "blocks": blocks(envelope)})
+    said = dump({"text": _short(envelope.message.subject, TEXT_LONGEST), "blocks": blocks(envelope), "mrkdwn": False})
     headers = {"Content-Type": "application/json"}
     outbound.judge(outbound.call(envelope.guard, "POST", config.webhookUrl, headers=headers, content=said), config.summary())
     return {"way": "incoming webhook"}
@@ -82,8 +82,11 @@ def _by_token(envelope: Envelope, token: str, channel: str) -> Json:
     posted = _ask(
         client.chat_postMessage,
         channel=channel,
-        text=envelope.message.subject,
+        text=_short(envelope.message.subject, TEXT_LONGEST),
         blocks=blocks(envelope),
+        mrkdwn=False,
+        parse="none",
+        link_names=False,
         unfurl_links=False,
         metadata={"event_type": "everfix_delivery", "event_payload": {"key": envelope.key}},
     )
@@ -154,16 +157,14 @@ def _outbound(problem: SlackApiError) -> Outbound:
 
 
 def escaped(text: str) -> str:
-    """Return text in which nothing is a link, a mention or mark-up of Slack's."""
+    """Return text in which nothing is a link or a mention of Slack's; its bold, italic and code are kept out by `plain_text`."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def blocks(envelope: Envelope) -> list[Json]:
     """Return the message as Slack's blocks: header, paragraphs, bullets, a button to the run; long text is cut with a mark."""
     message = envelope.message
-    made: list[Json] = [
-        {"type": "header", "block_id": envelope.key, "text": {"type": "plain_text", "text": cut(message.subject, HEADER_LONGEST)}}
-    ]
+    made: list[Json] = [{"type": "header", "block_id": envelope.key, "text": _plain(_short(message.subject, HEADER_LONGEST))}]
     made += [_section(escaped(paragraph)) for paragraph in message.paragraphs if paragraph.strip()]
     if message.takeaways:
         made.append(_section("\n".join(f"• {escaped(line)}" for line in message.takeaways)))
@@ -171,12 +172,26 @@ def blocks(envelope: Envelope) -> list[Json]:
     if message.link:
         button = {"type": "button", "text": {"type": "plain_text", "text": "Open"}, "url": message.link, "action_id": "open"}
         made.append({"type": "actions", "elements": [button]})
-    made.append({"type": "context", "elements": [{"type": "mrkdwn", "text": f"{escaped(message.brand)} · {message.severity}"}]})
+    made.append({"type": "context", "elements": [_plain(escaped(f"{message.brand} · {message.severity}"))]})
     return made
 
 
 def _section(text: str) -> Json:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": re.sub(r"&[a-z]*…$", "…", cut(text, TEXT_LONGEST))}}
+    return {"type": "section", "text": _plain(_whole(text, TEXT_LONGEST))}
+
+
+def _plain(text: str) -> Json:
+    """Return a text object that shows the letters of a failure's title as they are: no `*bold*`, no `:smile:`."""
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def _short(text: str, longest: int) -> str:
+    return _whole(escaped(text), longest)
+
+
+def _whole(text: str, longest: int) -> str:
+    """Cut escaped text, not within what stands for one letter."""
+    return re.sub(r"&[a-z]*…$", "…", cut(text, longest))
 
 
 def cut(text: str, longest: int) -> str:

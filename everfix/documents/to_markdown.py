@@ -13,6 +13,7 @@ from everfix.documents.model import Block, Chart, Document, Figure, Figures, Sec
 SPECIAL = re.compile(r"([\\`*\[\]~|]|(?<![^\W_])_|_(?![^\W_]))")
 STARTS = re.compile(r"^([#+=:]|-(?!\d)|\d+(?=[.)](?:\s|$)))")
 ADDRESS = re.compile(r"\b(https?|ftp|www|mailto|javascript|data)(?=[:.])", re.IGNORECASE)  # what would link itself
+MENTION = re.compile(r"(?<![\w.])@(?=\w)")  # of a person, a team or a whole channel, where Markdown is pasted into a forge or into Slack
 ENTITY = re.compile(r"&(?=#?\w+;)")
 PREFIX = {"warning": "**Warning:** ", "error": "**Error:** ", "note": "**Note:** ", "body": ""}
 MOST = 60  # rows of one table; more say how many there are
@@ -30,12 +31,12 @@ def render(document: Document) -> bytes:
 
 
 def escape(text: str) -> str:
-    """Return `text` as one line that Markdown shows letter by letter; "<" and "&" become entities, addresses are not linked."""
+    """Return `text` as one line that Markdown shows letter by letter; "<" and "&" become entities, addresses are not linked, nobody is mentioned."""
     line = " ".join(words.printable(text).split())
     line = ENTITY.sub("&amp;", line).replace("<", "&lt;").replace(">", "&gt;")
     line = SPECIAL.sub(r"\\\1", line)
     line = STARTS.sub(lambda match: f"{match[1]}\u2060" if match[1].isdigit() else f"\\{match[1]}", line)
-    return ADDRESS.sub("\\1\u2060", line)
+    return ADDRESS.sub("\\1\u2060", MENTION.sub("@\u2060", line))
 
 
 def _cover(document: Document) -> Iterator[str]:
