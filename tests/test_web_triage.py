@@ -240,6 +240,27 @@ def test_an_issue_is_linked_and_unlinked_and_the_page_says_who_decided(full: mak
     assert full.api.ok("GET", f"/v1{page}")["pattern_id"] is None
 
 
+def test_a_pattern_is_picked_from_all_by_a_part_of_its_name_and_taken_by_its_whole_name(full: make.Workspace, bob: make.Workspace) -> None:
+    for n in range(14):
+        full.api.ok("POST", "/v1/patterns", {"name": f"Rare <{n}>", "risk_score": 90})
+    visitor, [one, *_] = person(full), of(full, "orders-api")
+    first = visitor.page("/pick/patterns")
+    assert first.count('role="option"') == 12
+    assert "There are more" in first
+    found = visitor.page("/pick/patterns?q=rARE %3C7")
+    assert re.findall(r"<b>([^<]+)</b>", found) == ["Rare &lt;7&gt;"]
+    rare = re.findall(r'data-id="(pat_\w+)"', found)[0]
+    assert "No pattern is called like" in visitor.page(f"/pick/patterns?q=rare %3C7&but={rare}")
+    assert 'role="option"' not in person(bob).page("/pick/patterns?q=rare")
+    page = f"/issues/{shown(one)}"
+    assert form(visitor, f"{page}/link", page, pattern="Rare <7>") == 303
+    assert full.api.ok("GET", f"/v1{page}")["pattern_id"] == rare
+    assert form(visitor, f"{page}/link", page, pattern="Rare") == 422
+    assert form(visitor, f"{page}/link", page, pattern="") == 422
+    full.api.ok("POST", "/v1/patterns", {"name": "Rare <7>"})
+    assert form(visitor, f"{page}/link", page, pattern="Rare <7>") == 422, "two have that name"
+
+
 def test_forms_of_an_issue_refuse_strangers_viewers_and_nonsense(full: make.Workspace, bob: make.Workspace) -> None:
     visitor, viewer, stranger, [one, *_] = person(full), person(full, "viewer"), person(bob), of(full, "orders-api")
     page = f"/issues/{shown(one)}"

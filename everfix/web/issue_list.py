@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form
 from pydantic import AfterValidator
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from everfix import deps, pages
@@ -19,7 +20,7 @@ from everfix.failures import corrections, discussions, filters, issues, patterns
 from everfix.failures.patterns import Pattern
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
-from everfix.web import session, shell, shown
+from everfix.web import picking, session, shell, shown
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +35,7 @@ ORDERS = (
     ("status", "By status"),
 )
 UNRESOLVED = "open,in_loop,mitigating"
-OFFERED = 200  # patterns that a menu offers, the riskiest
+OFFERED = 200  # patterns whose services and teams the filters offer, the riskiest
 AROUND = ("sort", "cursor", "limit", "view", "done")  # what an address holds beside filters
 Query = dict[str, str]
 Text = Annotated[str, AfterValidator(fields.storable), Form(max_length=200)]
@@ -147,7 +148,6 @@ def _choices(visit: Visit) -> Json:
         "people": [(ids.show(ids.Prefix.USER, one.id), one.name) for one in discussions.members(visit.db)],
         "services": sorted({one.service for one in offered if one.service}),
         "teams": sorted({one.team for one in offered if one.team}),
-        "offered": [(ids.show(ids.Prefix.PATTERN, one.id), one.name) for one in offered],
         "statuses": issues.STATUSES,
         "severities": issues.SEVERITIES,
         "orders": ORDERS,
@@ -174,7 +174,7 @@ def bulk(
     wanted = [_id(ids.Prefix.ISSUE, text, "chosen") for text in chosen or []]
     if not 1 <= len(wanted) <= corrections.MOST:
         raise Invalid("choose issues first", details={"chosen": f"between 1 and {corrections.MOST} issues"})
-    value = value_of(op, {"status": status, "severity": severity, "assign": assignee, "team": team, "link_pattern": pattern})
+    value = value_of(visit.db, op, {"status": status, "severity": severity, "assign": assignee, "team": team, "link_pattern": pattern})
     done = issues.bulk(visit.db, wanted, op, value, by=visit.who)
     query = _query(parse_qsl(back.partition("?")[2]))
     if not done.failed:
@@ -184,7 +184,7 @@ def bulk(
     return shell.page(visit, "issues/bulk.html", updated=len(done.updated), failed=failed, back=_address(query))
 
 
-def value_of(op: str, given: Mapping[str, str]) -> object:
+def value_of(db: Session, op: str, given: Mapping[str, str]) -> object:
     """Return the value of an operation as a form gave it; raises Invalid naming what is allowed."""
     if op not in issues.OPS:
         raise Invalid(f"{op[:20]!r} is no operation", details={"op": f"one of {', '.join(issues.OPS)}"})
@@ -195,7 +195,7 @@ def value_of(op: str, given: Mapping[str, str]) -> object:
     if op == "assign":
         return _id(ids.Prefix.USER, text, "assignee") if text else None
     if op == "link_pattern":
-        return _id(ids.Prefix.PATTERN, text, "pattern")
+        return picking.chosen(db, text)
     return (text or None) if op == "team" else text
 
 

@@ -17,12 +17,12 @@ from everfix.failures.corrections import Correction
 from everfix.failures.patterns import Pattern
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
-from everfix.web import session, shell, shown
+from everfix.web import picking, session, shell, shown
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
 Json = dict[str, Any]
-OFFERED, MEMBERS, WORDS = 200, 50, 20
+MEMBERS, WORDS = 50, 20
 KINDS = ("merge", "split", "detach")
 Word = Annotated[str, AfterValidator(fields.storable), Form(max_length=200)]
 Reason = Annotated[str, AfterValidator(fields.storable), Form(max_length=500)]
@@ -44,12 +44,12 @@ def say(
     if kind not in KINDS:
         raise Invalid(f"{kind[:20]!r} is no word", details={"kind": f"one of {', '.join(KINDS)}"})
     members = [_id(ids.Prefix.ISSUE, text, "chosen") for text in chosen or []]
-    other = _id(ids.Prefix.PATTERN, source, "source") if kind == "merge" else None
+    other = picking.chosen(visit.db, source, "source") if kind == "merge" else None
     if kind != "merge" and not members:
         raise Invalid("choose failures first", details={"chosen": "one or more failures of this pattern"})
     if not sure:
         would = corrections.preview(visit.db, source=other or pattern.id, target=pattern.id if other else None, issue_ids=members)
-        held = {"kind": kind, "source": source, "name": name, "reason": reason}
+        held = {"kind": kind, "source": ids.show(ids.Prefix.PATTERN, other) if other else "", "name": name, "reason": reason}
         title = patterns.get(visit.db, other).name if other else ""
         return shell.page(
             visit, "patterns/preview.html", pattern=pattern, would=would, held=held, chosen=chosen or [], other=title, parts=len(members)
@@ -114,7 +114,6 @@ def of(visit: Visit, pattern: Pattern) -> Json:
     reader = shown.Reader.of(visit.here)
     watching, watchers = watches.of(visit.db, pattern.id, visit.who.actor_id)
     may, missing = closures.proven(visit.db, pattern, clock.now())
-    live = select(Pattern.id, Pattern.name).where(patterns.listed(), Pattern.id != pattern.id)
     about = (Correction.source_id == pattern.id) | (Correction.target_id == pattern.id)
     said = visit.db.execute(select(Correction).where(about).order_by(Correction.number.desc()).limit(WORDS)).scalars()
     newest = select(Issue).where(Issue.pattern_id == pattern.id).order_by(Issue.occurred_at.desc(), Issue.id).limit(MEMBERS)
@@ -124,10 +123,6 @@ def of(visit: Visit, pattern: Pattern) -> Json:
         "person": visit.who.kind == "user",
         "missing": "" if may else missing,
         "into": ids.show(ids.Prefix.PATTERN, pattern.merged_into) if pattern.merged_into else "",
-        "others": [
-            (ids.show(ids.Prefix.PATTERN, row.id), row.name)
-            for row in visit.db.execute(live.order_by(Pattern.risk_score.desc(), Pattern.id).limit(OFFERED))
-        ],
         "words": [
             {
                 "id": ids.show(ids.Prefix.CORRECTION, row.id),

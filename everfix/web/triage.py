@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Form
 from pydantic import AfterValidator
@@ -12,12 +11,12 @@ from starlette.responses import Response
 
 from everfix.core import fields, ids
 from everfix.errors import NotFound
-from everfix.failures import alike, discussions, issues, patterns
+from everfix.failures import alike, discussions, issues
 from everfix.failures.patterns import Pattern, PatternKey
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
-from everfix.web import session, shell, shown
-from everfix.web.issue_list import OFFERED, value_of
+from everfix.web import picking, session, shell, shown
+from everfix.web.issue_list import value_of
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +38,7 @@ def change(
     """Change status, severity, assignee and team; what stays the same is not touched."""
     issue = _issue(visit, issue_id)
     given = {"status": status, "severity": severity, "assign": assignee, "team": team.strip()}
-    values = {issues.OPS[op]: value_of(op, given) for op in given}
+    values = {issues.OPS[op]: value_of(visit.db, op, given) for op in given}
     changed = {name: value for name, value in values.items() if value != getattr(issue, name)}
     if changed:
         issues.change(visit.db, issue.id, changed, by=visit.who)
@@ -54,8 +53,8 @@ def link(
     reason: Reason = "",
 ) -> Response:
     """Say that this failure, and all that are equal to it, belong to a pattern."""
-    issue, target = _issue(visit, issue_id), value_of("link_pattern", {"link_pattern": pattern})
-    issues.regroup(visit.db, [issue.id], target if isinstance(target, UUID) else None, by=visit.who, reason=reason.strip())
+    issue, target = _issue(visit, issue_id), picking.chosen(visit.db, pattern)
+    issues.regroup(visit.db, [issue.id], target, by=visit.who, reason=reason.strip())
     return shell.go(f"/issues/{issue.id}#why")
 
 
@@ -105,7 +104,7 @@ def of(visit: Visit, issue: Issue) -> Json:
         "assignee": ids.show(ids.Prefix.USER, issue.assignee_id) if issue.assignee_id else "",
         "reachable": [issue.status, *issues.FLOW[issue.status]],
         "severities": issues.SEVERITIES,
-        "offered": _offered(visit, issue),
+        "belongs": ids.show(ids.Prefix.PATTERN, issue.pattern_id) if issue.pattern_id else "",
         "comments": [
             {
                 "id": ids.show(ids.Prefix.COMMENT, row.id),
@@ -127,14 +126,6 @@ def of(visit: Visit, issue: Issue) -> Json:
             for one in alike.of(visit.db, issue.id, 5)
         ],
     }
-
-
-def _offered(visit: Visit, issue: Issue) -> list[tuple[str, str]]:
-    query = select(Pattern.id, Pattern.name).where(patterns.listed())
-    if issue.pattern_id is not None:
-        query = query.where(Pattern.id != issue.pattern_id)
-    rows = visit.db.execute(query.order_by(Pattern.risk_score.desc(), Pattern.id).limit(OFFERED))
-    return [(ids.show(ids.Prefix.PATTERN, row.id), row.name) for row in rows]
 
 
 def said(body: str, people: list[Any]) -> list[tuple[str, bool]]:

@@ -142,3 +142,82 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "j" || event.key === "k") rows[Math.max(0, Math.min(rows.length - 1, at + (event.key === "j" ? 1 : -1)))]?.focus();
   if (event.key === "x" && at >= 0) rows[at].closest("tr").querySelector("input[name='chosen']")?.click();
 });
+
+// ---- fields in which one types a few letters of a name and chooses from what the server offers; without scripts the whole name is typed
+function choices(field) {
+  return document.getElementById(field.getAttribute("aria-controls"));
+}
+
+function offer(field, open) {
+  choices(field).hidden = !open;
+  field.setAttribute("aria-expanded", open);
+  if (!open) field.removeAttribute("aria-activedescendant");
+}
+
+// What is chosen is sent by id in a field of its own; what was only typed is sent as it stands.
+function held(field) {
+  if (!field.held) {
+    field.held = Object.assign(document.createElement("input"), { type: "hidden", name: field.name });
+    field.removeAttribute("name");
+    field.after(field.held);
+  }
+  return field.held;
+}
+
+async function look(field) {
+  const asked = field.value.trim();
+  const query = new URLSearchParams({ q: asked, but: field.dataset.but });
+  const answer = await fetch(`${field.dataset.pick}?${query}`, { headers: { "HX-Request": "true" } });
+  if (field.value.trim() !== asked || document.activeElement !== field) return;
+  choices(field).innerHTML = answer.ok ? await answer.text() : '<li class="nothing" role="presentation">The list cannot be read now. Type the whole name.</li>';
+  offer(field, true);
+}
+
+function point(field, option) {
+  for (const one of choices(field).querySelectorAll("[role='option']")) one.setAttribute("aria-selected", one === option);
+  field.setAttribute("aria-activedescendant", option.id);
+  option.scrollIntoView({ block: "nearest" });
+}
+
+function pick(field, option) {
+  field.value = option.querySelector("b").textContent;
+  held(field).value = option.dataset.id;
+  offer(field, false);
+}
+
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  if (!field.matches("[data-pick]")) return;
+  held(field).value = field.value;
+  clearTimeout(field.waiting);
+  field.waiting = setTimeout(() => look(field), 150);
+});
+document.addEventListener("focusin", (event) => event.target.matches("[data-pick]") && look(event.target));
+document.addEventListener("focusout", (event) => event.target.matches("[data-pick]") && offer(event.target, false));
+document.addEventListener("mousedown", (event) => {
+  const option = event.target.closest(".picker [role='option']");
+  if (!option) return;
+  event.preventDefault(); // the field keeps the focus
+  pick(option.closest(".picker").querySelector("[data-pick]"), option);
+});
+document.addEventListener("keydown", (event) => {
+  const field = event.target;
+  if (!field.matches("[data-pick]")) return;
+  const options = [...choices(field).querySelectorAll("[role='option']")];
+  const at = options.findIndex((one) => one.id === field.getAttribute("aria-activedescendant"));
+  const open = !choices(field).hidden;
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    if (!open) return look(field);
+    const to = (at + (event.key === "ArrowDown" ? 1 : -1) + options.length) % options.length;
+    if (options.length) point(field, options[at < 0 && event.key === "ArrowUp" ? options.length - 1 : to]);
+  }
+  if (event.key === "Enter" && open && at >= 0) {
+    event.preventDefault();
+    pick(field, options[at]);
+  }
+  if (event.key === "Escape" && open) {
+    event.stopPropagation();
+    offer(field, false);
+  }
+});
