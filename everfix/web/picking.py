@@ -26,11 +26,11 @@ Words = Annotated[str, AfterValidator(fields.storable), Query(max_length=200)]
 @router.get("/pick/patterns")
 def offered(visit: session.sees(Scope.PATTERNS_READ), q: Words = "", but: Words = "") -> Response:  # type: ignore[valid-type]
     """The riskiest patterns whose name holds these words, one excepted, as the choices of a list."""
-    wanted = filters.PatternFilter(q=q.strip() or None).narrow(select(Pattern.id, Pattern.name, Pattern.service, Pattern.issue_count))
+    wanted = filters.PatternFilter(q=q.strip() or None).narrow(select(Pattern))
     other = shell.shown_id(ids.Prefix.PATTERN, but)
     if other is not None:
         wanted = wanted.where(Pattern.id != other)
-    rows = visit.db.execute(wanted.order_by(Pattern.risk_score.desc(), Pattern.id).limit(OFFERED + 1)).all()
+    rows = visit.db.execute(wanted.order_by(Pattern.risk_score.desc(), Pattern.id).limit(OFFERED + 1)).scalars().all()
     choices = [(ids.show(ids.Prefix.PATTERN, row.id), row.name, row.service or "", row.issue_count) for row in rows[:OFFERED]]
     return shell.page(visit, "patterns/choices.html", choices=choices, more=len(rows) > OFFERED, words=q.strip())
 
