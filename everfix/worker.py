@@ -38,7 +38,7 @@ from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop,
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, keeping, monitors, tables, watching
-from everfix.reports import backfill, execution, overdue, ticks
+from everfix.reports import backfill, execution, overdue, stories, ticks
 
 log = structlog.get_logger()
 
@@ -70,6 +70,7 @@ TASKS: Mapping[str, jobs.Task] = {
     monitors.WATCH: jobs.Task(watching.watch, concurrency=2),
     kept.TASK: jobs.Task(kept.sweep),
     overdue.TASK: jobs.Task(overdue.task),
+    stories.TASK: jobs.Task(stories.task, concurrency=1),  # a slow model must not hold every thread
     "reports.settle": jobs.Task(execution.settle),
     "reports.run": jobs.Task(execution.execute, failed=execution.failed),
 }

@@ -160,7 +160,7 @@ def _fill(workspace: make.Workspace) -> None:
         schedules.create(db, workspace.principal, report_type="issue_digest", name="Daily", cron="0 9 * * *")
     workspace.api.ok("GET", "/api/v1/attribution")
     with workspace.db() as db:
-        stories.of(db, workspace.principal, dashboards.get("executive"), 7, "", make.NOW, make.NOW)
+        stories.of(db, workspace.principal, dashboards.get("executive"), 7, "", make.NOW, make.NOW, workspace.installation)
         overdue.tell(db, workspace.installation, datetime.now(UTC) + timedelta(days=2))
     make_ml.everything(workspace)
     ml = make_ml.everything(workspace)

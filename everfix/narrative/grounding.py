@@ -132,6 +132,7 @@ def _sentence(scope: Scope) -> Refused:
                 reason = bind(scope, index)
                 if reason:
                     refused.append((item.text, reason))
+    refused += moves.itself(scope)
     for index, item in enumerate(scope.items):
         rank = ranks.claim(scope, index)
         reason = ranks.bind(scope, index, rank) if rank and index not in scope.bound else ""

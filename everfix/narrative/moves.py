@@ -72,6 +72,7 @@ BASES = frozenset(
         "surge",
     ]
 )
+AGAINST = frozenset(["on", "than", "as", "against", "versus", "vs"])  # what a movement is measured against follows these
 SMALLER_IS = lexicon.LONGER | frozenset(["shorter", "faster"])
 
 
@@ -100,6 +101,18 @@ def claim(scope: Scope, index: int) -> str:
         than = "than" in scope.words() and scope.sentence.around(index, 1, reach=1) != ["than"]
         return ("up" if low in lexicon.MORE else "down") if changes or than else ""
     return ""
+
+
+def itself(scope: Scope) -> list[tuple[str, str]]:
+    """Return the places where this period is compared with itself: "is down 0.6 % on this period", "as good as in this period"."""
+    refused = []
+    for place, item in enumerate(scope.items):
+        before = scope.sentence.around(place, -1, skip=frozenset(["in", "during"]), reach=2)
+        if item.low == "period" and before[:1] == ["this"] and before[1:] and before[1] in AGAINST:
+            refused.append(
+                (f"{before[1]} this period", "this period is compared with itself; the Document compares it with the one before")
+            )
+    return refused
 
 
 def _idle(scope: Scope, index: int) -> bool:

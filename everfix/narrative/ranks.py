@@ -77,7 +77,8 @@ def bind(scope: Scope, index: int, rank: int) -> str:
             facts = asked
             break
     else:
-        facts = [fact for fact in facts if "rank" in fact.concepts] or facts  # where rows are ranked, that is their order
+        ranked = [fact for fact in facts if "rank" in fact.concepts]
+        facts = ranked if _is_advice(scope, index) else ranked or facts  # where rows are ranked, that is their order
     spoken = {_row(fact) for bound in scope.bound.values() for fact in bound if name in fact.names}
     facts = [fact for fact in facts if _row(fact) in spoken] or facts  # the row whose numbers the sentence tells
     held = tuple(fact for fact in facts if fact.number == (max(fact.rank, 2) if rank < 0 else rank))
@@ -88,6 +89,11 @@ def bind(scope: Scope, index: int, rank: int) -> str:
         return f"the Document ranks {name!r} nowhere"
     places = ", ".join(f"{fact.number:g} by {fact.label}" for fact in facts[:3])
     return f"the Document ranks {name!r} {places} ({facts[0].id})"
+
+
+def _is_advice(scope: Scope, index: int) -> bool:
+    """Whether "should come first" speaks of what to do first, in a report that ranks what to do: the riskiest is not what comes first there."""
+    return "rank" in scope.facts.ordered and "should" in scope.sentence.around(index, -1, reach=3)
 
 
 def _row(fact: Fact) -> tuple[str, str, str]:

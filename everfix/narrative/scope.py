@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from everfix.narrative import lexicon
 from everfix.narrative.claims import Day, Item, Sentence
-from everfix.narrative.fact import Fact
+from everfix.narrative.fact import Aspect, Fact
 from everfix.narrative.facts import Facts
 
 AHEAD = frozenset(
@@ -28,6 +28,7 @@ class Scope:
     carried: str = ""
     spoken: tuple[frozenset[str], ...] = ()
     bound: dict[int, tuple[Fact, ...]] = field(default_factory=dict)
+    _narrowed: dict[str, tuple[Fact, ...]] = field(default_factory=dict)
     _words: dict[int, frozenset[str]] = field(default_factory=dict)
     _measures: dict[int, tuple[frozenset[str], ...]] = field(default_factory=dict)
 
@@ -89,7 +90,7 @@ class Scope:
         states = tuple(fact for state in self._states(index) for fact in self.facts.by_name.get(state, ()))
         day_facts = tuple(fact for day in self.days(index) if day.day is not None for fact in self._on(day))
         if own:
-            yield self.facts.by_name.get(own, ())
+            yield self._meant(own)
             yield tuple(fact for fact in day_facts if own in fact.names)
             if states:
                 yield states
@@ -100,12 +101,28 @@ class Scope:
             yield states
         names = self.inherited(index)
         for name in names:
-            yield self.facts.by_name.get(name, ())
+            yield self._meant(name)
             yield tuple(fact for fact in day_facts if name in fact.names)
         if not names or self._whole(index) or any(measure.segment == self.items[index].segment for measure in self.sentence.measures):
             yield (*(fact for fact in day_facts if not fact.names), *self.facts.whole)
         else:
             yield tuple(fact for fact in day_facts if not fact.names)
+
+    def _meant(self, name: str) -> tuple[Fact, ...]:
+        """Return the facts of a name. Of several rows of a table that bear it only those of which the sentence tells the most other cells:
+        "A, most likely after a change of B" is not said of the A that comes back by time alone.
+        """
+        if name not in self._narrowed:
+            told = {str(item.value) for item in self.items if item.kind == "name"} - {name}
+            facts = self.facts.by_name.get(name, ())
+            most: dict[str, int] = {}
+            for fact in facts:
+                if _bears(fact, name):
+                    most[fact.block] = max(most.get(fact.block, 0), len(told.intersection(fact.names)))
+            self._narrowed[name] = tuple(
+                fact for fact in facts if not _bears(fact, name) or len(told.intersection(fact.names)) == most[fact.block]
+            )
+        return self._narrowed[name]
 
     def _on(self, day: Day) -> tuple[Fact, ...]:
         if day.year is not None and day.month is not None:
@@ -158,3 +175,8 @@ class Scope:
         for item in self.items:
             if item.low in lexicon.RANKED_BY:
                 yield frozenset(lexicon.RANKED_BY[item.low])
+
+
+def _bears(fact: Fact, name: str) -> bool:
+    """Return whether a fact is a cell of a row that is called `name`."""
+    return fact.aspect is Aspect.CELL and fact.names[:1] == (name,)

@@ -113,7 +113,8 @@ def page(
     stretch = periods.last(view.days, as_of, visit.here.timezone)
     words, written = (None, now)
     if view.dashboard.key == "executive":
-        words, written = stories.of(visit.db, visit.who, view.dashboard, view.days, view.segment, as_of, now)
+        installation = visit.request.app.state.installation
+        words, written = stories.of(visit.db, visit.who, view.dashboard, view.days, view.segment, as_of, now, installation)
     return shell.page(
         visit,
         "dashboards/page.html",
