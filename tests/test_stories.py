@@ -53,7 +53,7 @@ def asked_for(workspace: make.Workspace) -> list[jobs.Job]:
 def lied(asked: Asked) -> Reply:
     """A model that puts a figure of its own into the summary."""
     reply = as_drafted(asked)
-    data: dict[str, Any] = json.loads(reply.text)
+    data: dict[str, Any] = json.loads(reply.text or "")
     data["executive_summary"] = ["There were 987654 issues."]
     return Reply(text=json.dumps(data))
 
