@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfix.failures import fingerprint, grouping, scopes, similarity, sources, templates, together
+from everfix.failures import fingerprint, grouping, normalise, scopes, similarity, sources, templates, together
 from everfix.failures.fingerprint import Failure
 from everfix.failures.journal import LATEST
 from tests.shared import shared
@@ -350,3 +350,33 @@ def test_related_places_are_evidence() -> None:
     ]
     bags = [sources.Bag(f) for f in features]
     assert 0 < similarity.evidence(bags[0], bags[1], sources.learnt(bags))["service_words"] < 1
+
+
+def crash(error: str, frames: list[str], service: str, at: int) -> Failure:
+    trace = f"{error}: no\n" + "".join(f"\tat {frame}(A.java:1)\n" for frame in frames)
+    return Failure("workspace", error, stacktrace=trace, service=service, kind="defect", occurred_at=START + timedelta(seconds=at))
+
+
+def test_a_moment_alone_makes_no_two_places_one() -> None:
+    """Two crashes in a quiet month, a minute apart, of two services, in two languages: neighbours, not one cause."""
+    grouper = grouping.Grouper()
+    for n in range(30):  # what the source looks like: a crash a day, each of its own
+        grouper.assign(f"old{n}", crash(f"Kind{n}Error", [f"shop.Part{n}.step{n}"], f"service-{n}", 86_400 * n))
+    one = crash("PaymentTimeout", ["pay.Gateway.authorise"], "payments", 86_400 * 40)
+    other = crash("SlotOverlap", ["route.Planner.publish"], "routing", 86_400 * 40 + 60)
+    said = [grouper.assign(name, failure).group for name, failure in (("one", one), ("other", other))]
+    assert said[0] != said[1]
+
+
+def test_words_of_any_script_are_evidence() -> None:
+    assert normalise.words("Bestellung in Malmö und Košice schlägt fehl") == [
+        "bestellung",
+        "in",
+        "malmö",
+        "und",
+        "košice",
+        "schlägt",
+        "fehl",
+    ]
+    assert normalise.words("Заказ не оформлен") == ["заказ", "не", "оформлен"]
+    assert fingerprint.named("Заказ покупателя оформлен дважды") >= fingerprint.TELLING

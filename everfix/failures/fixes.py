@@ -4,6 +4,7 @@
 2. Candidates: fixes tried on this pattern and on similar ones in the workspace, and the playbook's for the kinds that fit.
 3. Each is expected to prevent: recurrences expected without it x share of them it addresses x probability that it holds.
    That probability starts at the playbook's and moves with every verified outcome; what failed on this very pattern counts most.
+   The share moves with precedents: how much oftener than usual this fix was what held for failures that say such words (`labels`).
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import functools
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
-from everfix.failures import playbook
+from everfix.failures import labels, playbook
 from everfix.failures.forecast import Forecast
 
 Impact = Literal["high", "medium", "quick_win"]
 
-VERSION = "fixes-1"
+VERSION = "fixes-2"
 HORIZON_DAYS = 90.0  # loops are counted over a quarter
 COST: dict[playbook.Effort, float] = {"low": 1.0, "medium": 2.0, "high": 4.0}
 PRIOR_WEIGHT = 4.0  # how many verified outcomes the playbook's own expectation is worth
@@ -29,7 +31,9 @@ SAME_PATTERN, SAME_CAUSE, SAME_TYPE = (
     3.0,
     1.0,
     0.15,
-)  # how much one verified outcome says about a fix tried here, for this cause, of this type
+)  # how much one verified outcome says about a fix tried here, elsewhere (between the two where the pattern is alike), of this type
+TRUSTED = 20.0  # verified outcomes from which on precedents count half; the evidence of fewer is damped
+MOST_LIFT = 3.0  # how many times oftener or more rarely than usual a precedent may make a fix fit
 WORD = re.compile(r"[a-z][a-z0-9_]{2,}|\b[45]\d\d\b")
 
 
@@ -46,7 +50,7 @@ class PatternFacts:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A fix that was tried: on what, and whether it held (None: not verified yet)."""
+    """A fix that was tried: on what, whether it held (None: not verified yet), and when that became known."""
 
     pattern: PatternFacts
     title: str
@@ -55,6 +59,7 @@ class Resolution:
     held: bool | None = None
     key: str = ""  # the playbook's key when it came from there
     steps: tuple[str, ...] = ()
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Candidate:
     fits: float
     holds: float
     origin: str
+    precedent: str = ""
 
 
 @functools.lru_cache(maxsize=8192)
@@ -159,9 +165,9 @@ def candidates(facts: PatternFacts, past: Sequence[Resolution]) -> list[Candidat
     }
     for tried in past:
         alike = likeness(facts, tried.pattern)
-        if alike < SIMILAR:
+        if alike < SIMILAR or tried.held is False:  # what did not hold speaks against a fix, in `holds`, and never for it
             continue
-        key = tried.key or f"past.{tried.type}.{' '.join(sorted(words(tried.title)))}"
+        key = key_of(tried)
         known = pool.get(key)
         fits = max(0.8 * alike, known.fits if known else 0.0)
         where = (
@@ -186,6 +192,33 @@ def candidates(facts: PatternFacts, past: Sequence[Resolution]) -> list[Candidat
     ]
 
 
+def key_of(tried: Resolution) -> str:
+    """Return what names the fix: the playbook's key, else its type and the words of its title."""
+    return tried.key or f"past.{tried.type}.{' '.join(sorted(words(tried.title)))}"
+
+
+def told(facts: PatternFacts, text: str = "") -> dict[str, str]:
+    """Return the incident that a pattern is, as precedents are learnt and asked: its words, place and kind of cause."""
+    said = replace(facts, text=text or facts.text)
+    return labels.text_of(said.title, said.text, said.service, causes_of(said)[0][0])
+
+
+def by_precedent(found: Sequence[Candidate], facts: PatternFacts, learnt: labels.Ranker | None) -> list[Candidate]:
+    """Let candidates fit better or worse as precedents say; a fix that was never verified here keeps what it has."""
+    if learnt is None or len(learnt.labels) < 2:
+        return list(found)
+    usual, trust = learnt.usual(), learnt.learnt / (learnt.learnt + TRUSTED)
+    ranked = {one.label: one for one in learnt.rank(told(facts))}
+    out = []
+    for one in found:
+        if one.key not in ranked:
+            out.append(one)
+            continue
+        lift = min(max(ranked[one.key].probability / usual[one.key], 1 / MOST_LIFT), MOST_LIFT)
+        out.append(replace(one, fits=min(1.0, one.fits * lift**trust), precedent=f"it held for {ranked[one.key].why}"))
+    return out
+
+
 def holds(candidate: Candidate, facts: PatternFacts, past: Iterable[Resolution]) -> tuple[float, float, float]:
     """(probability that the fix holds, outcomes that say yes, outcomes that say no): a Beta prior moved by verified outcomes."""
     yes = no = 0.0
@@ -193,8 +226,8 @@ def holds(candidate: Candidate, facts: PatternFacts, past: Iterable[Resolution])
         if tried.held is None:
             continue
         same = tried.key == candidate.key or words(tried.title) == words(candidate.title)
-        here = tried.pattern.pattern == facts.pattern
-        weight = (SAME_PATTERN if here else SAME_CAUSE) if same else SAME_TYPE if tried.type == candidate.type else 0.0
+        near = SAME_CAUSE + (SAME_PATTERN - SAME_CAUSE) * likeness(facts, tried.pattern) if same else 0.0
+        weight = near if same else SAME_TYPE if tried.type == candidate.type else 0.0
         yes, no = yes + weight * tried.held, no + weight * (not tried.held)
     return (PRIOR_WEIGHT * candidate.holds + yes) / (PRIOR_WEIGHT + yes + no), yes, no
 
@@ -214,11 +247,15 @@ def recommend(
     window_days: float = 7.0,
     horizon_days: float = HORIZON_DAYS,
     at_most: int = 5,
+    learnt: labels.Ranker | None = None,
 ) -> list[Fix]:
-    """The best fixes for a pattern, highest score first. `forecast` is for `window_days`; `past` are the workspace's resolutions."""
+    """The best fixes for a pattern, highest score first.
+
+    `forecast` is for `window_days`; `past` are the workspace's resolutions, and `learnt` what those that held have taught (`precedents`).
+    """
     expected = forecast.probability * horizon_days / window_days
     ranked = []
-    for candidate in candidates(facts, past):
+    for candidate in by_precedent(candidates(facts, past), facts, learnt):
         probability, yes, no = holds(candidate, facts, past)
         share = candidate.fits * probability
         why = {
@@ -230,6 +267,7 @@ def recommend(
             "held": round(yes, 2),
             "did_not_hold": round(no, 2),
             "effort": COST[candidate.effort],
+            **({"precedent": candidate.precedent} if candidate.precedent else {}),
             "model": VERSION,
         }
         ranked.append(

@@ -268,7 +268,7 @@ def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, 
     for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
         members = scope.exemplars.get(group, ())
         scored = sorted(((*similarity.score(bag, other, scope.source), other.key) for other in members), key=lambda s: -s[0])[:ALIKE]
-        scored = scored if any(_may(bag, other) for other in members) else []
+        scored = scored if any(_may(bag, other) for other in members) and _grounded(bag, members, scored[0][1]) else []
         if scored and not _listed(scope, group, bag.features.at):
             out.append((sum(s for s, _, _ in scored) / len(scored), group, *scored[0][1:]))
     return sorted(out, key=lambda s: (-s[0], s[1]))
@@ -282,6 +282,14 @@ def _may(one: sources.Bag, other: sources.Bag) -> bool:
     if "check" in {a.kind, b.kind}:
         return a.title == b.title
     return 2 * len(one.title & other.title) >= len(one.title | other.title)
+
+
+def _grounded(one: sources.Bag, members: Sequence[sources.Bag], parts: Mapping[str, float]) -> bool:
+    """Say whether more than a moment speaks for a merge: at two places, failures that share nothing else are neighbours, not one."""
+    place = one.features.service
+    if not place or any(other.features.service in ("", place) for other in members):
+        return True
+    return any(value > 0 for name, value in parts.items() if name not in similarity.MOMENTS)
 
 
 def _room(scope: Scope, group: str) -> bool:

@@ -144,6 +144,10 @@ class Ranker:
         order = sorted(range(len(self.labels)), key=lambda n: (-probabilities[n], self.labels[n]))
         return [Ranked(self.labels[n], float(probabilities[n]), why[n]) for n in order]
 
+    def usual(self) -> dict[str, float]:
+        """The share of past incidents that had each label."""
+        return dict(zip(self.labels, map(float, self._popular()), strict=True))
+
     def learn(self, incident: Mapping[str, str], labels: Collection[str], at: datetime) -> None:
         """Take in what an incident turned out to be, when that became known. Without labels there is nothing to learn."""
         right = sorted({label for label in labels if label})[:MOST_LABELS]

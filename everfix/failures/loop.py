@@ -203,7 +203,7 @@ def announce(db: Session, batch: Batch) -> None:
     watches.follow(db)
 
 
-STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, recommend, verify, announce)
+STEPS: tuple[Callable[[Session, Batch], None], ...] = (fingerprints, assign, recount, predict, verify, recommend, announce)
 
 GROUPING = STEPS[:3]  # what history needs at once; what is predicted from it follows at each step of the walk
 
@@ -230,7 +230,7 @@ def follow(db: Session, pattern_ids: Sequence[UUID], now: datetime) -> None:
     """Let figures, predictions, risk, recommendations and proofs follow what people did to these patterns."""
     database.lock(db, "loop")
     batch = Batch(now, [], touched=set(pattern_ids))
-    for step in (recount, predict, recommend, verify):
+    for step in (recount, predict, verify, recommend):
         step(db, batch)
     watches.follow(db)
 
@@ -249,8 +249,8 @@ def refresh(db: Session, now: datetime) -> int:
     predictions.resolve(db, now)
     made = predictions.refresh(db, now)
     rating.rate(db, sorted(made), made)
+    verifications.check(db, now)  # first: what has just been proven or has failed decides what to try next
     recommendations.refresh(db, sorted(made))
-    verifications.check(db, now)
     watches.follow(db)
     alerts.check(db, now)
     return len(made)

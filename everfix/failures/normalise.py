@@ -60,7 +60,7 @@ _NAMES = re.compile(rf"{MASKS[0][0]}|{MASKS[1][0]}|(?<![\w.])\d{{1,3}}(?:\.\d{{1
 _PLACEHOLDER = re.compile(r"<[a-z]+>")
 _ALONE = re.compile(r"(?<![\w.:-])\d{1,15}(?:\.\d{1,9})?(?![\w.:-])")
 _SPACE = re.compile(r"[^\S\n]+")
-_WORD = re.compile(r"[A-Za-z_][A-Za-z_]+")
+_WORD = re.compile(r"[^\W\d]{2,}")  # letters of any script, and underscores
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, delete, select, text
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, delete, func, select, text
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
 from everfix.core import clock, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import changes, claims, fixes, forecast, patterns, verifications
+from everfix.failures import changes, claims, fixes, forecast, patterns, playbook, precedents, verifications
 from everfix.identity import workspaces
 
 PENDING, IN_PROGRESS, IMPLEMENTED, DISMISSED = "pending", "in_progress", "implemented", "dismissed"
@@ -116,13 +118,14 @@ def refresh(db: Session, pattern_ids: Sequence[UUID]) -> None:
     found = list(db.execute(worthy).scalars())
     if found:
         past = resolutions(db)
+        learnt = precedents.of(db, past, lambda wanted: _words(db, wanted))
         words, odds = _words(db, [p.id for p in found]), _odds(db, [p.id for p in found])
         held = _open(db, [p.id for p in found])
         parts: list[Base] = []
         for pattern in found:
             if pattern.id in odds:
                 facts = fixes.PatternFacts(str(pattern.id), pattern.name, words.get(pattern.id, ""), pattern.service or "")
-                best = fixes.recommend(facts, odds[pattern.id], past, window_days=here.prediction_window_days, at_most=1)
+                best = fixes.recommend(facts, odds[pattern.id], past, window_days=here.prediction_window_days, at_most=1, learnt=learnt)
                 if best:  # nothing is left to propose where everything known has failed here before
                     parts += _store(db, pattern, best[0], held.get(pattern.id), here.loop_cost)
         db.flush()  # all recommendations first, then what refers to them
@@ -194,9 +197,13 @@ def _odds(db: Session, pattern_ids: Sequence[UUID]) -> dict[UUID, forecast.Forec
 
 
 def resolutions(db: Session) -> list[fixes.Resolution]:
-    """Return every fix that was implemented here, and whether it held: what later recommendations learn from."""
+    """Return every fix that was implemented here, and whether it held: what later recommendations learn from.
+
+    One after which the failure came back, even later than the proof, did not hold for whoever is to choose a fix.
+    """
+    steps = select(func.array_agg(aggregate_order_by(Step.title, Step.position))).where(Step.recommendation_id == Recommendation.id)
     query = (
-        select(Recommendation, patterns.Pattern, verifications.Verification.verdict)
+        select(Recommendation, patterns.Pattern, verifications.Verification, steps.scalar_subquery().label("steps"))
         .join(RecommendationPattern, RecommendationPattern.recommendation_id == Recommendation.id)
         .join(patterns.Pattern, patterns.Pattern.id == RecommendationPattern.pattern_id)
         .outerjoin(
@@ -208,18 +215,20 @@ def resolutions(db: Session) -> list[fixes.Resolution]:
         .order_by(Recommendation.implemented_at.desc())
         .limit(500)
     )
-    held = {"held": True, "failed": False}
-    return [
-        fixes.Resolution(
-            fixes.PatternFacts(str(row.Pattern.id), row.Pattern.name, "", row.Pattern.service or ""),
-            row.Recommendation.title,
-            row.Recommendation.type,
-            row.Recommendation.effort,
-            held.get(row.verdict or ""),
-            "" if row.Recommendation.key == CLAIMED else row.Recommendation.key,
-        )
-        for row in db.execute(query)
-    ]
+    return [_resolution(row.Recommendation, row.Pattern, row.Verification, tuple(row.steps or ())) for row in db.execute(query)]
+
+
+def _resolution(
+    done: Recommendation, pattern: patterns.Pattern, watch: verifications.Verification | None, steps: tuple[str, ...]
+) -> fixes.Resolution:
+    held, known = None, None
+    if watch is not None:
+        known = watch.returned_at or watch.decided_at
+        held = {verifications.HELD: watch.returned_at is None, verifications.FAILED: False}.get(watch.verdict)
+    facts = fixes.PatternFacts(str(pattern.id), pattern.name, "", pattern.service or "")
+    key = "" if done.key == CLAIMED else done.key
+    type_, effort = cast("playbook.FixType", done.type), cast("playbook.Effort", done.effort)
+    return fixes.Resolution(facts, done.title, type_, effort, held, key, steps, known)
 
 
 # Rank 1 is expected to prevent most returns; of two that prevent as much, the one that is likelier to hold for less effort comes first.

@@ -95,6 +95,7 @@ MODELS: dict[str, dict[str, float]] = {
     },
 }
 AGAINST = frozenset(("other_type", "other_difference", "long_ago", "same_moment", "many", "young"))  # what may only speak against a merge
+MOMENTS = frozenset(("time_bits", "hours", "quiet_hours"))  # what says that two failures were close in time, and nothing else
 REASONS = {
     "plain_difference": "both differ in a plain value",
     "difference_bits": "the same unusual difference",
