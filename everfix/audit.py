@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import Index, select
+from sqlalchemy import Index, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from everfix.core import clock
+from everfix.core import clock, ids
 from everfix.core.db import Base, Json, WorkspaceRow, lock, mine
 
 GENESIS = "0" * 64
@@ -148,25 +149,39 @@ def record(
     db: Session, by: Actor, action: Action, target_kind: str = "", target_id: UUID | None = None, details: Json | None = None
 ) -> None:
     """Write one entry at the end of the workspace's chain; call it last in a transaction, since it holds the chain's lock."""
+    record_each(db, by, action, target_kind, [(target_id, details or {})])
+
+
+def record_each(db: Session, by: Actor, action: Action, target_kind: str, acts: Sequence[tuple[UUID | None, Mapping[str, object]]]) -> None:
+    """Write one entry for each of these targets and their details, in one go; like `record`."""
+    if not acts:
+        return
     lock(db, "audit")
     last = db.execute(select(Entry.number, Entry.hash).where(mine(Entry)).order_by(Entry.number.desc()).limit(1)).one_or_none()
-    entry = Entry(
-        number=(last.number if last else 0) + 1,
-        at=clock.now(),
-        actor_kind=by.kind,
-        actor_id=by.actor_id,
-        actor_name=by.name,
-        action=action,
-        target_kind=target_kind,
-        target_id=target_id,
-        details=details or {},
-        ip=by.ip,
-        trace_id=by.trace_id,
-        previous_hash=last.hash if last else GENESIS,
-    )
-    entry.hash = digest(entry)
-    db.add(entry)
-    db.flush()
+    rows: list[Json] = []
+    before, previous = (last.number, last.hash) if last else (0, GENESIS)
+    for number, (target_id, details) in enumerate(acts, before + 1):
+        entry = Entry(
+            id=ids.new(),
+            number=number,
+            at=clock.now(),
+            actor_kind=by.kind,
+            actor_id=by.actor_id,
+            actor_name=by.name,
+            action=action,
+            target_kind=target_kind,
+            target_id=target_id,
+            details=dict(details),
+            ip=by.ip,
+            trace_id=by.trace_id,
+            previous_hash=previous,
+        )
+        previous = entry.hash = digest(entry)
+        rows.append({name: getattr(entry, name) for name in _WRITTEN})
+    db.connection().execute(insert(Entry), rows)
+
+
+_WRITTEN = tuple(name for name in Entry.__mapper__.columns.keys() if name != "workspace_id")  # noqa: SIM118 - its iterator yields columns
 
 
 def digest(entry: Entry) -> str:

@@ -75,13 +75,10 @@ def rules_of(db: Session) -> Rules:
     return made
 
 
-def _words(db: Session, without: UUID | None = None) -> list[Word]:
-    query = select(Correction).where(Correction.revoked_at.is_(None)).order_by(Correction.number)
-    return [
-        Word(row.number, row.id, row.source_id, row.target_id, tuple(row.symptoms))
-        for row in db.execute(query).scalars()
-        if row.id != without
-    ]
+def _words(db: Session) -> list[Word]:
+    said = select(Correction.number, Correction.id, Correction.source_id, Correction.target_id, Correction.symptoms)
+    rows = db.execute(said.where(Correction.revoked_at.is_(None)).order_by(Correction.number))
+    return [Word(row.number, row.id, row.source_id, row.target_id, tuple(row.symptoms)) for row in rows]
 
 
 def subjects(db: Session, issue_ids: Sequence[UUID]) -> list[Issue]:
@@ -170,7 +167,8 @@ def undo(db: Session, correction_id: UUID, *, by: audit.Actor) -> Correction:
         raise NotFound(f"no correction {ids.show(ids.Prefix.CORRECTION, correction_id)}")
     if row.revoked_at is not None:
         raise Conflict(f"this was taken back by {row.revoked_by} already")
-    old, new = Rules.of(_words(db)), Rules.of(_words(db, row.id))
+    words = _words(db)
+    old, new = Rules.of(words), Rules.of(word for word in words if word.id != row.id)
     db.info["corrections"] = True
     if row.kind == "merge":
         db.execute(text("UPDATE patterns SET merged_into = NULL WHERE id = :id"), {"id": row.source_id})
@@ -290,11 +288,12 @@ def _said(
 
 def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] = ()) -> Correction:
     """Let a word take effect: move what it places anew, count, and let predictions follow."""
-    old = Rules.of(_words(db))
+    words = _words(db)
     db.add(row)
     db.flush()
     db.info["corrections"] = True
-    new = Rules.of(_words(db))
+    said = Word(row.number, row.id, row.source_id, row.target_id, tuple(row.symptoms))
+    old, new = Rules.of(words), Rules.of([*words, said])
     about = {one for one in (row.source_id, row.target_id) if one is not None}
     before = belongings.snapshot(db, about | belongings.of_symptoms(db, row.symptoms))
     belongings.remember_before(db, before)

@@ -45,12 +45,17 @@ def of(db: Session, pattern: Pattern, days: int, now: datetime) -> Frequency:
 
 
 _DAYS = """
-SELECT d::date AS day, coalesce(sum(h.failures), 0) AS failures
-FROM generate_series(cast(:first AS date), cast(:today AS date), interval '1 day') d
-LEFT JOIN pattern_hours h ON h.pattern_id = :pattern AND h.hour >= d::timestamp AT TIME ZONE :zone
-    AND h.hour < (d + interval '1 day')::timestamp AT TIME ZONE :zone
-GROUP BY d ORDER BY d
+SELECT d::date AS day, coalesce(h.failures, 0) AS failures
+FROM generate_series(cast(:first AS date), cast(:today AS date), interval '1 day') d LEFT JOIN (
+    SELECT (hour AT TIME ZONE :zone)::date AS day, sum(failures) AS failures FROM pattern_hours
+    WHERE pattern_id = :pattern AND hour >= cast(:first AS timestamp) AT TIME ZONE :zone GROUP BY 1
+) h ON h.day = d::date
+ORDER BY d
 """
+# Thirty failing days have at most 720 hours, and so the newest 720 hours hold the newest thirty days.
 _USUAL = """
-SELECT avg(n) FROM (SELECT sum(failures) AS n FROM pattern_hours WHERE pattern_id = :pattern GROUP BY hour::date ORDER BY hour::date DESC LIMIT 30) last
+SELECT avg(n) FROM (
+    SELECT sum(failures) AS n FROM (SELECT hour, failures FROM pattern_hours WHERE pattern_id = :pattern ORDER BY hour DESC LIMIT 720) newest
+    GROUP BY hour::date ORDER BY hour::date DESC LIMIT 30
+) last
 """

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, case, func, null, select, text, update
 from sqlalchemy.orm import Session
 
 from everfix import audit
@@ -28,6 +28,7 @@ FLOW: Mapping[str, tuple[str, ...]] = {
     "closed": ("open",),
 }
 STATUSES = tuple(FLOW)
+SETTLED = ("resolved", "closed")
 SEVERITIES = ("p1", "p2", "p3", "p4")
 LOOP_DAYS = 90
 
@@ -129,7 +130,8 @@ class Bulk:
 def bulk(db: Session, issue_ids: Sequence[UUID], op: str, value: Any, *, by: audit.Actor) -> Bulk:  # noqa: ANN401 - by the operation
     """Do one operation of OPS to many issues; one that cannot be is told, and stops nothing. Raises Invalid for a value that no issue can have."""
     wanted = list(dict.fromkeys(issue_ids))
-    found = {issue.id: issue for issue in db.execute(select(Issue).where(Issue.id.in_(wanted))).scalars()}
+    column = getattr(Issue, OPS[op] or "pattern_id")
+    found = {row.id: row for row in db.execute(select(Issue.id, Issue.status, column.label("before")).where(Issue.id.in_(wanted)))}
     failed = [(one, "there is no such issue") for one in wanted if one not in found]
     there = [one for one in wanted if one in found]
     if op in ("link_pattern", "unlink_pattern"):
@@ -140,20 +142,20 @@ def bulk(db: Session, issue_ids: Sequence[UUID], op: str, value: Any, *, by: aud
         _member(db, value)
     updated = []
     for one in there:
-        issue, name = found[one], OPS[op]
-        before = getattr(issue, name)
         try:
             if op == "status":
-                _move(issue, value)
-            else:
-                setattr(issue, name, value)
+                _may(found[one].status, value)
         except Conflict as problem:
             failed.append((one, str(problem)))
-            continue
-        issue.updated_at = clock.now()
-        updated.append(one)
-        audit.record(db, by, audit.Action.ISSUE_UPDATED, "issue", one, {name: [_plain(before), _plain(value)]})
-    db.flush()
+        else:
+            updated.append(one)
+    set_: dict[str, Any] = {OPS[op]: value, "updated_at": clock.now()}
+    if op == "status":
+        at = func.coalesce(Issue.resolved_at, clock.now()) if value in SETTLED else null()
+        set_["resolved_at"] = case((Issue.status == value, Issue.resolved_at), else_=at)
+    db.execute(update(Issue).where(Issue.id.in_(updated)).values(set_).execution_options(synchronize_session=False))
+    changed = [(one, {OPS[op]: [_plain(found[one].before), _plain(value)]}) for one in updated]
+    audit.record_each(db, by, audit.Action.ISSUE_UPDATED, "issue", changed)
     return Bulk(updated, failed)
 
 
@@ -161,17 +163,18 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, UUID | datetime) else value
 
 
+def _may(now: str, status: str) -> None:
+    if status != now and status not in FLOW[now]:
+        allowed = ", ".join(FLOW[now])
+        raise Conflict(f"an issue that is {now} can become {allowed}, not {status}", details={"status": f"one of {allowed}"})
+
+
 def _move(issue: Issue, status: str) -> None:
+    _may(issue.status, status)
     if status == issue.status:
         return
-    if status not in FLOW[issue.status]:
-        allowed = ", ".join(FLOW[issue.status])
-        raise Conflict(f"an issue that is {issue.status} can become {allowed}, not {status}", details={"status": f"one of {allowed}"})
     issue.status = status
-    if status in ("resolved", "closed"):
-        issue.resolved_at = issue.resolved_at or clock.now()
-    else:
-        issue.resolved_at = None
+    issue.resolved_at = (issue.resolved_at or clock.now()) if status in SETTLED else None
 
 
 def _member(db: Session, user: UUID) -> None:
