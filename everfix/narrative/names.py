@@ -68,6 +68,9 @@ NO_CLAIM_AFTER = frozenset(
     ],
 )
 
+STOPS, RETURNS = frozenset(["stop", "prevent"]), frozenset(["recurrence", "return"])
+AT_LARGE = lexicon.words("the a an any all each every known old same such more further new what which both them")
+
 
 def refused(scope: Scope) -> Iterator[tuple[str, str]]:
     """Yield (token, reason) for each name, state and "none" of the sentence that the Document does not bear out."""
@@ -77,6 +80,7 @@ def refused(scope: Scope) -> Iterator[tuple[str, str]]:
     yield from _called(scope)
     yield from _acting(scope)
     yield from _failing(scope)
+    yield from _nameless(scope)
     yield from _triggering(scope)
     yield from _states(scope)
     yield from _nothing(scope)
@@ -169,7 +173,9 @@ def _acting(scope: Scope) -> Iterator[tuple[str, str]]:
 
 
 def _failing(scope: Scope) -> Iterator[tuple[str, str]]:
-    """What is stopped or comes back, "to stop X", "recurrences of X", must not be a fix; what "still works" must be one."""
+    """What is stopped or comes back, "to stop X", "recurrences of X", must be no fix and no trigger; what "still works", or is checked
+    since something came back "after the fix", must be a fix.
+    """
     for index, item in enumerate(scope.items):
         if item.kind != "name":
             continue
@@ -177,11 +183,27 @@ def _failing(scope: Scope) -> Iterator[tuple[str, str]]:
         said = left[:1] and left[0] in lexicon.STOPPING
         said = said or (left[:1] == ["of"] and len(left) > 1 and tokens.stem(left[1]) in lexicon.FAILING)
         stands = {column.rsplit(".", 1)[-1] for column in scope.facts.columns[str(item.value)]}
-        if said and stands & lexicon.FIX_KEYS and stands <= lexicon.FIX_KEYS:
-            yield item.text, "the Document calls it a fix, not what fails"
+        if said and stands and stands <= lexicon.FIX_KEYS | lexicon.TRIGGER_KEYS:
+            yield item.text, f"the Document calls it a {'fix' if stands & lexicon.FIX_KEYS else 'trigger'}, not what fails"
         works = scope.sentence.around(index, 1, skip=frozenset(['"']), reach=2)
-        if works == ["still", "works"] and not stands & lexicon.FIX_KEYS:
+        checked = left[:1] == ["check"] and "fix" in scope.words()
+        if (checked or works == ["still", "works"]) and not stands & lexicon.FIX_KEYS:
             yield item.text, "the Document does not call it a fix"
+
+
+def _nameless(scope: Scope) -> Iterator[tuple[str, str]]:
+    """What "to stop X, …" and "recurrences of X" speak of must be a name of the Document, or a word for what fails at large."""
+    for index, item in enumerate(scope.items):
+        opens = index == 0 and item.low == "to" and scope.sentence.around(index, 1)[:1] and scope.sentence.around(index, 1)[0] in STOPS
+        counts = item.low == "of" and index > 0 and tokens.stem(scope.items[index - 1].low) in RETURNS
+        place = index + 2 if opens else index + 1
+        if not (opens or counts) or place >= len(scope.items):
+            continue
+        said = scope.items[place]
+        at_large = said.low in AT_LARGE | lexicon.PRONOUNS or tokens.stem(said.low) in lexicon.FAILING | {"pattern", "problem", "loop"}
+        measured = any(measure.first <= place <= measure.last for measure in scope.sentence.measures)
+        if said.kind == "word" and not at_large and not measured:
+            yield said.text, "the Document names nothing like this that fails"
 
 
 def _triggering(scope: Scope) -> Iterator[tuple[str, str]]:
