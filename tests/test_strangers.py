@@ -145,6 +145,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/alerts"): _ALERT,
     ("PUT", "/api/v1/alerts/{alert_id}"): {"threshold": 2},
     ("POST", "/api/v1/attribution"): {"customerId": "00000000-0000-7000-8000-000000000000", "conversionId": "x"},
+    ("POST", "/api/v1/admin/retention-configs"): {"dataClass": "report_runs", "retentionDays": 30},
     ("POST", "/api/v1/admin/dlq"): {"action": "retry", "topic": "x"},
     ("PUT", "/api/v1/ai/analyzer-settings"): {"language": "en"},
     ("POST", "/api/v1/notifications/send"): {"providerId": "00000000-0000-7000-8000-000000000000", "message": "x"},

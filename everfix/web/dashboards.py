@@ -26,7 +26,7 @@ from everfix.metrics.dashboards import Dashboard, Part
 from everfix.metrics.periods import Period
 from everfix.reports import previews, runs, saving, stories
 from everfix.reports.runs import Run
-from everfix.web import reports, session, shell, shown
+from everfix.web import model_health, reports, session, shell, shown
 from everfix.web.dashboard import QUIET
 
 router = APIRouter(include_in_schema=False)
@@ -128,7 +128,7 @@ def page(
         moved=reader.moment(newest) if moved else "",
         stretch=_stretch(reader, stretch),
         cards=_cards(visit.db, reader, view, stretch),
-        parts=_parts(visit.db, reader, view, stretch),
+        parts=_parts(visit, reader, view, stretch),
         formats=[(key_, reports.FORMAT_NAMES[key_]) for key_ in FORMATS],
         presets=PRESETS,
         destinations=destinations.listed(visit.db, enabled=True),
@@ -205,8 +205,8 @@ def executive(db: Session, period: Period, days: int, segment: str | None) -> tu
 # ---- parts
 
 
-def _parts(db: Session, reader: shown.Reader, view: View, period: Period) -> list[Json]:
-    made = []
+def _parts(visit: session.Visit, reader: shown.Reader, view: View, period: Period) -> list[Json]:
+    made, db = [], visit.db
     for place, part in enumerate(view.dashboard.parts):
         source = query.find(part.source)
         if source.figures:
@@ -233,7 +233,7 @@ def _parts(db: Session, reader: shown.Reader, view: View, period: Period) -> lis
             if part.source == "decision_traces_summary":
                 one |= _pipeline(view, table)
         made.append(one)
-    return made
+    return made + (model_health.parts(db, reader, visit.who, len(view.dashboard.parts)) if view.dashboard.key == "model-health" else [])
 
 
 def _anomalies(reader: shown.Reader, view: View, table: Table) -> list[Json]:

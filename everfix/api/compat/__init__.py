@@ -9,6 +9,7 @@ from everfix.api.compat import (
     attribution,
     cron,
     dashboard_data,
+    governance,
     ml_reports,
     notifications,
     operations,
@@ -19,7 +20,19 @@ from everfix.api.compat import (
 )
 
 router = APIRouter()
-for resource in (report_templates, report_schedules, report_runs, notifications, dashboard_data, attribution, records, operations, alerts):
+SURFACE = (
+    report_templates,
+    report_schedules,
+    report_runs,
+    notifications,
+    dashboard_data,
+    attribution,
+    records,
+    operations,
+    alerts,
+    governance,
+)
+for resource in SURFACE:
     router.include_router(resource.router, prefix="/api/v1")
 router.include_router(cron.router)
 router.include_router(ml_reports.router)
