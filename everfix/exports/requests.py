@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from everfix import audit
 from everfix.core import clock, ids, jobs
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
-from everfix.errors import Forbidden, Invalid, NotFound
+from everfix.errors import Conflict, Forbidden, Invalid, NotFound
 from everfix.exports import resources
 from everfix.exports.options import Options
 from everfix.exports.resources import Resource
@@ -118,6 +118,19 @@ def request(
     told = {"resource": chosen.name, "format": kind, "filters": narrowed}
     audit.record(db, by, audit.Action.EXPORT_STARTED, "export", made.id, told)
     return made
+
+
+def status(export: Export, job: jobs.Job | None) -> str:
+    """Return how an export stands; its job is kept for less long than it."""
+    return job.status if job is not None else jobs.Status.SUCCEEDED if export.finished_at else jobs.Status.CANCELLED
+
+
+def cancel(db: Session, by: Principal, export: Export) -> None:
+    """Ask an export to stop; raises Conflict when it has ended."""
+    if export.job_id is None:
+        raise Conflict("the export has ended")
+    job = jobs.cancel(db, export.job_id)
+    audit.record(db, by, audit.Action.JOB_CANCELLED, "job", job.id, {"export": ids.show(ids.Prefix.EXPORT, export.id)})
 
 
 def read_filters(resource: Resource, given: Json) -> Json:

@@ -68,6 +68,7 @@ def listed(visit: session.sees(Scope.ISSUES_READ), paging: deps.Page) -> Respons
         next=_address({**query, "cursor": found.page.next_cursor or "", "done": ""}) if found and found.page.has_more else "",
         first=_address({**query, "cursor": "", "done": ""}) if "cursor" in query else "",
         given=given,
+        exported=urlencode(given),
         sort=paging.sort,
         here_=_address({**query, "done": ""}),
         saved=urlencode({**given, **({"sort": query["sort"]} if "sort" in query else {})}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query
@@ -52,6 +53,7 @@ def listed(
         visit,
         "recommendations/list.html",
         tab=tab[0],
+        exported=urlencode({key: value for key, value in (("status", tab[2]), ("type", type), ("impact", impact)) if value}),
         tabs=[(key, name) for key, name, _ in TABS],
         type=type,
         impact=impact,

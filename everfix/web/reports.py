@@ -211,11 +211,15 @@ def _one(reader: shown.Reader, job: Job, run: runs.Run, files: list[runs.File]) 
 
 def file_row(file: runs.File) -> Json:
     """Return a file as a link shows it."""
-    size = f"{file.size / 1e6:.1f} MB" if file.size >= 1e6 else f"{max(1, round(file.size / 1e3))} kB"
     return {
         "name": FORMAT_NAMES.get(file.format, file.format),
         "format": file.format,
         "href": f"/reports/files/{ids.show(ids.Prefix.FILE, file.id)}",
         "filename": file.filename,
-        "size": size,
+        "size": size_words(file.size),
     }
+
+
+def size_words(size: int) -> str:
+    """Return a number of bytes as a person reads it."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

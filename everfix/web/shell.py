@@ -17,6 +17,7 @@ import everfix
 from everfix.core import ids
 from everfix.delivery import feed
 from everfix.errors import EverfixError, Unauthorized
+from everfix.exports import requests
 from everfix.identity.principals import Scope
 from everfix.web import files
 from everfix.web.session import Visit
@@ -49,7 +50,13 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("everfix.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.globals.update(asset=files.url, built=lambda: bool(files.built()), version=everfix.__version__, missing_assets=files.MISSING)
+    made.globals.update(
+        asset=files.url,
+        built=lambda: bool(files.built()),
+        version=everfix.__version__,
+        missing_assets=files.MISSING,
+        may_export=requests.permitted,
+    )
     made.filters.update(json=embedded)
     return made
 

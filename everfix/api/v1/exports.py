@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from everfix import audit
 from everfix.api import fields, pages
 from everfix.api.v1 import downloads
 from everfix.core import fields as types
@@ -21,7 +20,6 @@ from everfix.core.crypto import Keys
 from everfix.core.db import Json
 from everfix.core.jobs import Job
 from everfix.deps import Config, Db, Page, SigningKeys, needs
-from everfix.errors import Conflict
 from everfix.exports import requests, resources
 from everfix.exports.options import Options
 from everfix.exports.requests import Export, ExportFile
@@ -120,10 +118,7 @@ def one(db: Db, who: Taker, export_id: ExportId, settings: Config, keys: Signing
 def cancel(db: Db, who: Taker, export_id: ExportId, settings: Config, keys: SigningKeys) -> ExportOut:
     """Ask an export to stop; what it has written is removed in time."""
     export = _permitted(db, who, export_id)
-    if export.job_id is None:
-        raise Conflict("the export has ended")
-    job = jobs.cancel(db, export.job_id)
-    audit.record(db, who, audit.Action.JOB_CANCELLED, "job", job.id, {"export": ids.show(ids.Prefix.EXPORT, export.id)})
+    requests.cancel(db, who, export)
     return shown(db, who, [export], settings, keys)[0]
 
 
@@ -142,7 +137,7 @@ def shown(db: Session, who: Principal, found: Sequence[Export], settings: Settin
 
 
 def _shown(export: Export, job: Job | None, files: Sequence[ExportFile], who: Principal, settings: Settings, keys: Keys) -> ExportOut:
-    status = job.status if job is not None else jobs.Status.SUCCEEDED if export.finished_at else jobs.Status.CANCELLED
+    status = requests.status(export, job)
     may = status == jobs.Status.SUCCEEDED and requests.permitted(who, export.resource)
     chosen = [file for file in (requests.delivered(files), *(file for file in files if file.kind == requests.MANIFEST)) if file and may]
     linked = [_file(file, who, settings, keys) for file in chosen]
