@@ -72,7 +72,7 @@ def test_each_list_has_a_button_that_exports_its_rows(full: make.Workspace, owne
 
 def test_the_filters_of_the_list_are_those_of_the_file(full: make.Workspace, owner: Person) -> None:
     service = full.api.ok("GET", "/v1/issues")["data"][0]["service"]
-    resource, filters = button(owner.page(f"/issues?service={service}&severity=critical,high&sort=severity"))
+    _, filters = button(owner.page(f"/issues?service={service}&severity=critical,high&sort=severity"))
     assert dict(parse_qsl(filters)) == {"service": service, "severity": "critical,high"}
     press(owner, f"/issues?service={service}&severity=critical,high")
     full.work()
