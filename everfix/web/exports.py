@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 Json = dict[str, Any]
 SHOWN = 50
 # How a CSV file is written for whom: the options of `exports.options`.
-CSV = {
+CSV: dict[str, tuple[str, Json]] = {
     "plain": ("for programs: comma, UTF-8", {}),
     "excel": ("for Excel: comma", {"bom": True}),
     "excel-comma": ("for Excel where a comma is the decimal sign", {"bom": True, "decimal": ",", "delimiter": ";"}),
