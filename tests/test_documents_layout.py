@@ -120,3 +120,9 @@ def test_a_table_within_bounds_says_nothing_of_other_formats(monkeypatch: pytest
     monkeypatch.setattr(to_pdf, "ROWS", 40)
     document = samples.document((Section(id="all", title="All issues", blocks=(samples.issues(40),)),))
     assert "CSV" not in " ".join(pages(document))
+
+
+def test_a_turned_last_page_has_the_end_of_the_report_and_no_page_follows() -> None:
+    turned = pages(samples.document((Section(id="a", title="A", blocks=(samples.wide(),)),)))
+    assert "Open the live report" in turned[-1]
+    assert "Week 18" in turned[-1].replace("\n", " ")

@@ -51,8 +51,8 @@ def _number(number: float, unit: Unit, currency: str) -> str:  # noqa: PLR0911 -
 
 def measure(number: float) -> str:
     """Return a number with four digits that count: 0.99534 → "0.9953", 0.0012345 → "0.001235", 1234.5 → "1,234" (never 1e-05)."""
-    if number == 0 or abs(number) < 1e-9:
-        return "0"
+    if abs(number) < 1e-9:
+        return "≈ 0" if number else "0"  # a p-value this small is not nothing
     digits = 3 - math.floor(math.log10(abs(number)))
     return _trim(number, min(12, max(0, digits)))
 

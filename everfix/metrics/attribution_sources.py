@@ -109,6 +109,7 @@ SOURCES = (
         """,
         (*_COMMON, Param("limit", 100, 1, 1000)),
         page="/patterns/{}",
+        ids=("conversion", "touchpoint"),
         empty="No fix was being watched in this period.",
     ),
 )

@@ -12,12 +12,22 @@ BEFORE = "_before"
 def of(table: Table) -> tuple[Block, ...]:
     """Return what shows a source's table best."""
     source = query.find(table.key)
+    table = without(table, source.ids)
     if source.figures:
         return (figures(source, table),)
     if source.picture is None or not table.rows:
         return (table,)
     drawn = chart(source, table)
     return (drawn, table) if source.picture.form == "bar" and len(table.columns) > 2 else (drawn,)
+
+
+def without(table: Table, keys: tuple[str, ...]) -> Table:
+    """Return a table without some of its columns."""
+    places = [place for place, column in enumerate(table.columns) if column.key not in keys]
+    if len(places) == len(table.columns):
+        return table
+    rows = tuple(tuple(row[place] for place in places) for row in table.rows)
+    return table.model_copy(update={"columns": tuple(table.columns[place] for place in places), "rows": rows})
 
 
 def figures(source: Source, table: Table) -> Figures:

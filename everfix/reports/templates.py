@@ -39,7 +39,7 @@ TEMPLATES = {
             "pattern_analysis",
             "Pattern analysis",
             "Every pattern with its risk, how often it failed and what would fix it.",
-            ("pattern_kpis", "pattern_list", "pattern_frequency", "recommended_fixes"),
+            ("pattern_kpis", "pattern_frequency", "recommended_fixes", "pattern_list"),
         ),
         Template(
             "issue_digest",
@@ -57,7 +57,7 @@ TEMPLATES = {
             "recommendation_coverage",
             "Recommendation coverage",
             "Each recommended fix with its status, its proof and its attestation.",
-            ("recommendation_kpis", "recommendation_status", "recommendation_list", "loops_prevented"),
+            ("recommendation_kpis", "recommendation_status", "loops_prevented", "recommendation_list"),
         ),
         Template("blank", "Blank report", "Sections chosen by hand.", ()),
     )
