@@ -1,11 +1,12 @@
 """Clusters: patterns that share structure, and which: services, hours at which they fail together, a kind of error, words that few others use.
 
 Two patterns are tied by what is rare: a service that every pattern has ties none. The evidence is added in bits, each part with its name;
-from `TIED` on two patterns are tied, and patterns that are tied are one cluster. Computed as a job, since it looks at all live patterns.
+from `TIED` on two patterns are tied, and patterns that are tied with most of each other are one cluster. Computed as a job, since it looks at all live patterns.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from everfix.errors import NotFound
 from everfix.failures import normalise, sources
 
 TIED, TIED_OF = 4.0, 0.6  # bits of shared structure from which on two patterns are tied, and their share of what can be had among so few
+COMMON = 0.5  # of a tie, that any two patterns of a cluster share on average
 MOST_PATTERNS = 2_000  # the riskiest that one computation looks at
 MOST_SHARING = 60  # patterns that may share one thing before it ties none of them
 SINCE = timedelta(days=180)
@@ -88,12 +90,17 @@ def ties(nodes: Sequence[Node]) -> list[Tie]:
                 shared[pair].append((kind, value, bits))
     for pair, bits, hours in _overlaps(nodes):
         shared[pair].append(("hours", f"{hours} hours in common", bits))
-    made, enough = [], min(TIED, TIED_OF * math.log2(len(nodes) + 1))
+    made, enough = [], _enough(len(nodes))
     for (a, b), parts in shared.items():
         tie = Tie(nodes[a].id, nodes[b].id, tuple(sorted(parts, key=lambda part: (-part[2], part[:2]))[:6]))
         if tie.bits >= enough:
             made.append(tie)
     return sorted(made, key=lambda tie: (-tie.bits, tie.one, tie.other))
+
+
+def _enough(many: int) -> float:
+    """Return the bits from which on two of so many patterns are tied."""
+    return min(TIED, TIED_OF * math.log2(many + 1))
 
 
 def _overlaps(nodes: Sequence[Node]) -> Iterable[tuple[tuple[int, int], float, int]]:
@@ -116,25 +123,46 @@ def _overlaps(nodes: Sequence[Node]) -> Iterable[tuple[tuple[int, int], float, i
 
 
 def gather(nodes: Sequence[Node], found: Sequence[Tie]) -> list[tuple[list[Node], list[Tie]]]:
-    """Return the patterns that ties hold together, the riskiest first."""
-    parent = {node.id: node.id for node in nodes}
+    """Return the patterns that ties hold together, the riskiest first.
 
-    def root(one: UUID) -> UUID:
-        while parent[one] != one:
-            parent[one] = parent[parent[one]]
-            one = parent[one]
-        return one
-
-    for tie in found:
-        parent[root(tie.one)] = root(tie.other)
+    Groups join, the closest first, while what any two of their patterns share is on average `COMMON` of a tie: a chain of ties, each for
+    another reason, makes no cluster.
+    """
+    home = _joined(nodes, found, COMMON * _enough(len(nodes)))
     groups: dict[UUID, list[Node]] = defaultdict(list)
     for node in nodes:
-        groups[root(node.id)].append(node)
+        groups[home[node.id]].append(node)
     inside: dict[UUID, list[Tie]] = defaultdict(list)
     for tie in found:
-        inside[root(tie.one)].append(tie)
+        if home[tie.one] == home[tie.other]:
+            inside[home[tie.one]].append(tie)
     made = [(sorted(held, key=lambda node: (-node.risk, node.id)), inside[one]) for one, held in groups.items() if len(held) > 1]
     return sorted(made, key=lambda pair: (-pair[0][0].risk, pair[0][0].id))
+
+
+def _joined(nodes: Sequence[Node], found: Sequence[Tie], least: float) -> dict[UUID, UUID]:
+    """Return the group of each node, named by one of its nodes: average linkage over the ties."""
+    held: dict[UUID, list[UUID]] = {node.id: [node.id] for node in nodes}
+    bits: dict[UUID, dict[UUID, float]] = {node.id: {} for node in nodes}
+    for tie in found:
+        bits[tie.one][tie.other] = bits[tie.other][tie.one] = tie.bits
+    waiting = [(-tie.bits, tie.one, tie.other) for tie in found]
+    heapq.heapify(waiting)
+    while waiting:
+        mean, one, other = heapq.heappop(waiting)
+        now = bits.get(one, {}).get(other)
+        if now is None or -mean != now / (len(held[one]) * len(held[other])):
+            continue  # one of them has joined another group since
+        if -mean < least:
+            break
+        held[one] += held.pop(other)
+        for third, sum_ in bits.pop(other).items():
+            del bits[third][other]
+            if third != one:
+                bits[one][third] = bits[third][one] = bits[one].get(third, 0.0) + sum_
+        for third, sum_ in bits[one].items():
+            heapq.heappush(waiting, (-sum_ / (len(held[one]) * len(held[third])), one, third))
+    return {node: one for one, group in held.items() for node in group}
 
 
 def structure(held: Sequence[Node], inside: Sequence[Tie]) -> list[Json]:
