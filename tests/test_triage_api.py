@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from everfix.core import ids
 from everfix.errors import Conflict
-from everfix.failures import closures, clusters, discussions, issues
+from everfix.failures import analyses, closures, clusters, discussions, issues
 from everfix.failures.patterns import Pattern
 from everfix.ingest.events import Issue
 from tests import make
@@ -277,6 +277,9 @@ def test_the_timeline_shows_what_happened_and_what_was_changed_near_it(filled: m
     filled.api.ok("PATCH", f"/v1/issues/{issue['id']}", {"severity": "p1"})
     filled.api.ok("POST", f"/v1/issues/{issue['id']}/comments", {"body": "Looks like the pool"})
     filled.api.ok("POST", f"/v1/issues/{issue['id']}/unlink-pattern")
+    with filled.db() as db:
+        analyses.enqueue(db, [ids.parse(ids.Prefix.ISSUE, issue["id"])])
+    filled.work()
     told = filled.api.ok("GET", f"/v1/issues/{issue['id']}/activity")["data"]
     assert [entry["at"] for entry in told] == sorted((entry["at"] for entry in told), reverse=True)
     kinds = {entry["type"]: entry for entry in told}

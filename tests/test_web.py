@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -312,6 +313,12 @@ def test_one_pattern_explains_itself(full: make.Workspace, owner_page: Person, t
     ):
         assert words in page, words
     assert page.count('<tr class="linked">') == len(DAYS)
+    days = full.api.ok("GET", f"/v1/patterns/{pattern.id}/frequency", window="30d")
+    chart = json.loads(page.split('data-chart="pattern_days_chart"')[1].split('<script type="application/json">')[1].split("</script>")[0])
+    assert "expected of the next 7" in page
+    for one in days["predicted"]:
+        assert one["date"] in json.dumps(chart)
+        assert str(one["upper"]) in json.dumps(chart), "the band of the API is the band of the picture"
     assert owner_page.page(f"/patterns/{ids.show(ids.Prefix.PATTERN, pattern.id)}")
     assert fix is not None
     assert fix.title in page

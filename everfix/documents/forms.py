@@ -143,7 +143,7 @@ def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, 
             "x": x,
             "y": {**y, "field": "lower"},
             "y2": {"field": "upper"},
-            "color": {**colour, "legend": None} if "field" in colour else colour,
+            "color": colour,
         }
         layers.append({"mark": {"type": "area", "opacity": 0.16}, "encoding": band})
     stroke = {"type": "line", "strokeWidth": 2.2, "strokeCap": "round", "strokeJoin": "round"}

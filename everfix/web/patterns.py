@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from everfix.core import clock, ids
-from everfix.documents.model import Chart, Unit
+from everfix.documents.model import Chart, Column, Table, Unit
 from everfix.errors import NotFound
-from everfix.failures import patterns, predictions
+from everfix.failures import frequency, patterns, predictions
 from everfix.failures.patterns import Pattern
 from everfix.failures.predictions import Prediction
 from everfix.failures.recommendations import Recommendation, RecommendationPattern, Step
@@ -26,7 +26,7 @@ from everfix.web import recommendations as fixes_shown
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
-LISTED, MEMBERS, WEEKS = 50, 15, 26
+LISTED, MEMBERS, WEEKS, DAYS = 50, 15, 26, 30
 Json = dict[str, Any]
 
 
@@ -60,6 +60,7 @@ def one(visit: session.sees(Scope.PATTERNS_READ), pattern_id: str) -> Response: 
         attributes=[(name.replace("_", " "), str(value)) for name, value in pattern.fingerprint.items() if value],
         why=_why(pattern.why),
         frequency=_frequency(visit.db, reader, period, pattern.id),
+        ahead=_ahead(reader, frequency.of(visit.db, pattern, DAYS, now)),
         quiet=reader.moment(last) if as_of != now else "",
         members=shown.table(reader, members, keep=("title", "severity", "status", "service", "rule", "occurred_at")),
         prediction=_prediction(reader, predictions.newest(visit.db, pattern.id)),
@@ -108,6 +109,35 @@ def _frequency(db: Session, reader: shown.Reader, period: periods.Period, patter
         Chart(key="pattern_weeks_chart", title="Failures a week", form="column", table=table, x="week", y=("failures",), alt=alt),
         height=220,
     )
+
+
+def _ahead(reader: shown.Reader, found: frequency.Frequency) -> Json | None:
+    """Return the last days and the days to come with what is expected of them; None where no prediction stands."""
+    if not found.predicted:
+        return None
+    columns = (
+        Column(key="day", title="Day", unit=Unit.DATE),
+        Column(key="failures", title="Failures", unit=Unit.COUNT),
+        Column(key="expected", title="Expected", unit=Unit.NUMBER),
+        Column(key="lower", title="Low", unit=Unit.NUMBER),
+        Column(key="upper", title="High", unit=Unit.NUMBER),
+    )
+    rows = [(day["date"], day["failures"], None, None, None) for day in found.series]
+    rows += [(day["date"], None, day["expected"], day["lower"], day["upper"]) for day in found.predicted]
+    table = Table(key="pattern_days", title="Failures a day", columns=columns, rows=tuple(rows))
+    made = Chart(
+        key="pattern_days_chart",
+        title="Failures a day, and what is expected",
+        form="line",
+        table=table,
+        x="day",
+        y=("failures", "expected"),
+        lower="lower",
+        upper="upper",
+        split=found.series[-1]["date"],
+        alt=f"Failures of this pattern on each of the last {len(found.series)} days, and of the {len(found.predicted)} days to come what is expected, with its band.",
+    )
+    return shown.chart(reader, made, height=220)
 
 
 def _prediction(reader: shown.Reader, found: Prediction | None) -> Json | None:
