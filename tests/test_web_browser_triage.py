@@ -127,7 +127,7 @@ def test_a_view_is_saved_found_again_and_deleted(look: Any) -> None:
 def test_on_a_phone_triage_comes_before_everything_that_is_long(look: Any) -> None:
     page = look("/issues", 390)
     page.goto(first(page, "/issues"))
-    tops = [page.locator(one).bounding_box()["y"] for one in (".issue-triage", "#analysis", "#why", ".issue-side")]  # type: ignore[index]
+    tops = [page.locator(one).bounding_box()["y"] for one in (".issue-triage", "#analysis", "#why", ".issue-side")]
     assert tops == sorted(tops)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1440, "height": 900})

@@ -145,7 +145,7 @@ def _line(chart: Chart, records: Records, scaled: axes.Scale, colours: Palette, 
             "y2": {"field": "upper"},
             "color": colour,
         }
-        layers.append({"mark": {"type": "area", "opacity": 0.16}, "encoding": band})
+        layers.append({"mark": {"type": "area", "opacity": 1, "fillOpacity": 0.16}, "encoding": band})
     stroke = {"type": "line", "strokeWidth": 2.2, "strokeCap": "round", "strokeJoin": "round"}
     encoding = {"x": x, "y": y, "color": colour}
     dashes = {"strokeDash": dashed(records)} if many(chart) and not chart.split else {}  # a projection is dashed already
