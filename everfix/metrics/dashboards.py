@@ -99,6 +99,7 @@ DASHBOARDS = {
             "How right the predictions were, how sure they are, and whether they drift.",
             (
                 Part("prediction_accuracy", "At a glance"),
+                Part("grouping_quality", "Grouping, as people corrected it"),
                 Part("prediction_calibration", "Said and happened", span=6),
                 Part("model_metrics_trend", "Quality week by week", {"modelId": "predictions"}, span=6, saved=False),
                 Part("model_auc_summary_with_prev", "AUC by model", span=6),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from everfix.documents.model import Unit
-from everfix.metrics.measures import SEGMENT, inside
+from everfix.failures import overrulings
+from everfix.metrics.measures import SEGMENT, inside, issue_inside
 from everfix.metrics.sources import DAYS, Param, Picture, Source, column
 
 OUR_MODEL = "predictions"  # the id under which the loop's own predictions stand beside registered models
@@ -78,6 +79,32 @@ SOURCES = (
         )
         SELECT count(id) FILTER (WHERE now), count(*) FILTER (WHERE NOT now), {_PAIRS} FROM timed RIGHT JOIN (SELECT alert_threshold FROM workspaces) w ON true
         """,
+        (DAYS, SEGMENT),
+        figures=True,
+    ),
+    Source(
+        "grouping_quality",
+        "Grouping, as people corrected it",
+        "Failures of the period and what people said of their groups. Corrections per 1,000 assignments count words, not what they moved. Pair "
+        "precision: of the pairs that the loop put together in groups a person corrected or closed, the share that is still together; people look "
+        "where something seems wrong, so all groups are likely better. Intervals are Wilson's, 95 %; that of precision counts groups, since "
+        "the pairs of one group stand or fall together.",
+        (
+            column("assigned", "Assignments", Unit.COUNT),
+            column("words", "Corrections", Unit.COUNT, better="down"),
+            column("joined", "Groups joined by people", Unit.COUNT),
+            column("parted", "Failures taken out by people", Unit.COUNT),
+            column("overruled", "Assignments overruled", Unit.COUNT, better="down"),
+            column("per_thousand", "Corrections per 1,000", Unit.NUMBER, better="down"),
+            column("per_thousand_low", "Per 1,000, at least", Unit.NUMBER),
+            column("per_thousand_high", "Per 1,000, at most", Unit.NUMBER),
+            column("groups_seen", "Groups looked at", Unit.COUNT),
+            column("pairs_seen", "Pairs in them", Unit.COUNT),
+            column("pair_precision", "Pair precision", Unit.PERCENT, better="up"),
+            column("pair_precision_low", "Precision, at least", Unit.PERCENT),
+            column("pair_precision_high", "Precision, at most", Unit.PERCENT),
+        ),
+        overrulings.query(issue_inside("i"), inside("p")),
         (DAYS, SEGMENT),
         figures=True,
     ),

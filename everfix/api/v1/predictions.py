@@ -18,7 +18,7 @@ from everfix.core import fields as types
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
 from everfix.errors import Invalid
-from everfix.failures import accuracy, outlook, predictions
+from everfix.failures import accuracy, outlook, overrulings, predictions
 from everfix.failures.predictions import Prediction
 from everfix.identity.principals import Principal, Scope
 
@@ -144,6 +144,7 @@ class AccuracyOut(BaseModel):
     recall: float | None
     lead_time_days: float | None
     calibration: list[Json]
+    grouping: Json
 
 
 class Outcome(BaseModel):
@@ -238,10 +239,11 @@ def _days(window: str) -> int:
 
 @router.get("/accuracy")
 def track_record(db: Db, who: Reader, days: Annotated[int, Query(ge=1, le=366)] = 90) -> AccuracyOut:
-    """How right the settled predictions were, against the base rate."""
+    """How right the settled predictions were, against the base rate, and how far people agree with the groups that they are about."""
     now = clock.now()
-    found = accuracy.of(db, now - timedelta(days=days), now)
-    return AccuracyOut(days=days, evaluated_at=now, **dataclasses.asdict(found))
+    since = now - timedelta(days=days)
+    found, groups = accuracy.of(db, since, now), overrulings.of(db, since, now)
+    return AccuracyOut(days=days, evaluated_at=now, **dataclasses.asdict(found), grouping=dataclasses.asdict(groups))
 
 
 @router.get("/{prediction_id}")
