@@ -34,7 +34,7 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import digests, feed, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, own_forecasts, pushes, rating
+from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, own_forecasts, pushes, rating, regrouping
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, keeping, monitors, tables, watching
@@ -58,6 +58,7 @@ TASKS: Mapping[str, jobs.Task] = {
     "failures.follow": jobs.Task(loop.task_follow),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
     "failures.rate": jobs.Task(rating.task),
+    regrouping.TASK: jobs.Task(regrouping.task),
     "failures.refresh": jobs.Task(loop.task_refresh),
     "failures.accept": jobs.Task(arrivals.accept),
     "ml.forget_files": jobs.Task(tables.forget_files),

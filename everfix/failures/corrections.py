@@ -8,9 +8,10 @@ that went over) is kept with it, for the way back.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,12 @@ from everfix.ingest.events import Issue
 
 KINDS = ("merge", "split", "detach", "link", "unlink")
 MOST = 500  # issues that one word may name
+CHUNK = 2_000  # failures that are moved before it is told how far it is
+Told = Callable[[int, int], None]  # hears how many of how many failures were moved
+
+
+def silent(_done: int, _of: int) -> None:
+    """Tell nobody."""
 
 
 class Correction(WorkspaceRow, Base):
@@ -110,32 +117,60 @@ class Preview:
     moves: list[dict[str, Any]]
 
 
-def merge(db: Session, target_id: UUID, source_id: UUID, *, by: audit.Actor, reason: str = "") -> Correction:
+def merge(
+    db: Session,
+    target_id: UUID,
+    source_id: UUID,
+    *,
+    by: audit.Actor,
+    reason: str = "",
+    word: UUID | None = None,
+    told: Told = silent,
+) -> Correction:
     """Say that all failures of `source_id`, past and to come, are those of `target_id`. Raises NotFound, and Conflict where they are one."""
     source, target = _live(db, source_id), _live(db, target_id)
     if source.id == target.id:
         raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
-    made = _said(db, "merge", source.id, target.id, (), by, reason)
+    made = _said(db, "merge", source.id, target.id, (), by, reason, word=word)
     made.before |= belongings.hand_over(db, source.id, target.id)
     source.merged_into = target.id
-    return _done(db, made, by)
+    return _done(db, made, by, told=told)
 
 
-def split(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID], name: str = "", *, by: audit.Actor, reason: str = "") -> Correction:
+def split(
+    db: Session,
+    pattern_id: UUID,
+    issue_ids: Sequence[UUID],
+    name: str = "",
+    *,
+    by: audit.Actor,
+    reason: str = "",
+    word: UUID | None = None,
+    told: Told = silent,
+) -> Correction:
     """Say that these failures of a pattern, and all like them, are a pattern of their own."""
-    found = _members(db, pattern_id, issue_ids)
+    found = members(db, pattern_id, issue_ids)
     own = _own(db, found[0], name)
     symptoms = tuple(dict.fromkeys(symptom(issue) for issue in found))
-    return _done(db, _said(db, "split", pattern_id, own, symptoms, by, reason, made=own), by)
+    return _done(db, _said(db, "split", pattern_id, own, symptoms, by, reason, made=own, word=word), by, told=told)
 
 
-def detach(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID], *, by: audit.Actor, reason: str = "") -> list[Correction]:
+def detach(
+    db: Session,
+    pattern_id: UUID,
+    issue_ids: Sequence[UUID],
+    *,
+    by: audit.Actor,
+    reason: str = "",
+    said: Sequence[UUID] = (),
+    told: Told = silent,
+) -> list[Correction]:
     """Say that each of these failures is a pattern of its own, with all that are equal to it."""
-    firsts = {symptom(issue): issue for issue in reversed(_members(db, pattern_id, issue_ids))}
+    firsts = {symptom(issue): issue for issue in reversed(members(db, pattern_id, issue_ids))}
     done = []
-    for name, issue in firsts.items():
+    for (name, issue), word in zip_longest(firsts.items(), said[: len(firsts)]):
         own = _own(db, issue, "")
-        done.append(_done(db, _said(db, "detach", pattern_id, own, (name,), by, reason, made=own), by))
+        done.append(_done(db, _said(db, "detach", pattern_id, own, (name,), by, reason, made=own, word=word), by, told=told))
     return done
 
 
@@ -157,16 +192,10 @@ def unlink(db: Session, issue_ids: Sequence[UUID], *, by: audit.Actor, reason: s
     return _done(db, _said(db, "unlink", sources.pop() if len(sources) == 1 else None, None, symptoms, by, reason), by)
 
 
-def undo(db: Session, correction_id: UUID, *, by: audit.Actor) -> Correction:
+def undo(db: Session, correction_id: UUID, *, by: audit.Actor, told: Told = silent) -> Correction:
     """Take a word back: everything is as if it had not been said. Raises NotFound, and Conflict where it was taken back before."""
     database.lock(db, "loop")
-    row = db.execute(
-        select(Correction).where(Correction.id == correction_id).with_for_update().execution_options(populate_existing=True)
-    ).scalar_one_or_none()
-    if row is None:
-        raise NotFound(f"no correction {ids.show(ids.Prefix.CORRECTION, correction_id)}")
-    if row.revoked_at is not None:
-        raise Conflict(f"this was taken back by {row.revoked_by} already")
+    row = _standing(db, correction_id)
     words = _words(db)
     old, new = Rules.of(words), Rules.of(word for word in words if word.id != row.id)
     db.info["corrections"] = True
@@ -175,7 +204,7 @@ def undo(db: Session, correction_id: UUID, *, by: audit.Actor) -> Correction:
         at = old.merged[row.target_id].pattern if row.target_id in old.merged else row.target_id
         belongings.take_back(db, row.source_id, at, row.before)
     db.execute(text(_OPEN_AGAIN), {"ids": row.before.get("joined", [])})
-    touched, _ = _move(db, old, new)
+    touched, _ = _move(db, old, new, told)
     row.revoked_at, row.revoked_by = clock.now(), by.name
     db.flush()
     _join_again(db, row.before.get("joined", []))
@@ -183,6 +212,23 @@ def undo(db: Session, correction_id: UUID, *, by: audit.Actor) -> Correction:
     _follow(db, touched - set(db.execute(text(_DROP)).scalars()))
     audit.record(db, by, audit.Action.CORRECTION_REVOKED, "correction", row.id, {"kind": row.kind, "number": row.number})
     _tell(db, row, f"took back that {row.moved} failures were {SAID[row.kind]}", by)
+    return row
+
+
+def reach(db: Session, correction_id: UUID) -> int:
+    """Return how many failures taking a word back would move; raises as `undo` does."""
+    row, words = _standing(db, correction_id), _words(db)
+    old, new = Rules.of(words), Rules.of(word for word in words if word.id != row.id)
+    return sum(count for _, now, count, to in _placed(db, old, new) if to.pattern != now)
+
+
+def _standing(db: Session, correction_id: UUID) -> Correction:
+    query = select(Correction).where(Correction.id == correction_id).with_for_update()
+    row = db.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"no correction {ids.show(ids.Prefix.CORRECTION, correction_id)}")
+    if row.revoked_at is not None:
+        raise Conflict(f"this was taken back by {row.revoked_by} already")
     return row
 
 
@@ -204,6 +250,12 @@ def _join_again(db: Session, issue_ids: Sequence[str]) -> None:
     given = {"ids": [UUID(one) for one in issue_ids], "linked": [], "recurring": patterns.RECURRING}
     for row in db.execute(text(_JOIN_BY_WORD), given).all():
         db.execute(text(_ANSWER), {"word": row.correction_id, "issue": json.dumps([str(row.id)])})
+
+
+def about(db: Session, correction_id: UUID) -> UUID | None:
+    """Return the pattern that a word is about, if there is such a word and it names one."""
+    named = func.coalesce(Correction.target_id, Correction.source_id)
+    return db.execute(select(named).where(Correction.id == correction_id)).scalar_one_or_none()
 
 
 def last(db: Session, pattern_id: UUID) -> Correction:
@@ -251,7 +303,8 @@ def _live(db: Session, pattern_id: UUID) -> Pattern:
     return found
 
 
-def _members(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID]) -> list[Issue]:
+def members(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID]) -> list[Issue]:
+    """Return these failures of a pattern; raises NotFound, Conflict where the pattern was merged, Invalid for those that are not its own."""
     _live(db, pattern_id)
     found = subjects(db, issue_ids)
     strange = [issue for issue in found if issue.pattern_id != pattern_id]
@@ -277,16 +330,17 @@ def _said(
     reason: str,
     *,
     made: UUID | None = None,
+    word: UUID | None = None,
 ) -> Correction:
     database.lock(db, "loop")  # no batch may place failures by the rules as they were
     number = db.execute(select(func.coalesce(func.max(Correction.number), 0))).scalar_one() + 1
-    row = Correction(id=ids.new(), number=number, kind=kind, source_id=source, target_id=target, symptoms=list(symptoms))
+    row = Correction(id=word or ids.new(), number=number, kind=kind, source_id=source, target_id=target, symptoms=list(symptoms))
     row.said_by, row.said_at, row.reason = by.name, clock.now(), reason
     row.before = {"patterns": {}} | ({"made": str(made)} if made else {})
     return row
 
 
-def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] = ()) -> Correction:
+def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] = (), told: Told = silent) -> Correction:
     """Let a word take effect: move what it places anew, count, and let predictions follow."""
     words = _words(db)
     db.add(row)
@@ -297,17 +351,17 @@ def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] 
     about = {one for one in (row.source_id, row.target_id) if one is not None}
     before = belongings.snapshot(db, about | belongings.of_symptoms(db, row.symptoms))
     belongings.remember_before(db, before)
-    touched, moved = _move(db, old, new)
+    touched, moved = _move(db, old, new, told)
     joined = db.execute(text(_JOIN), {"ids": [*moved, *linked], "linked": list(linked), "recurring": patterns.RECURRING}).scalars().all()
     made = row.before.get("made")
     row.before = {**row.before, "patterns": {k: v for k, v in before.items() if k != made}, "joined": [str(one) for one in joined]}
     row.moved = len(moved)
     db.flush()
     _follow(db, touched)
-    told = {"kind": row.kind, "number": row.number, "moved": row.moved}
+    details: Json = {"kind": row.kind, "number": row.number, "moved": row.moved}
     shown = {"source": row.source_id, "target": row.target_id}
-    told |= {name: ids.show(ids.Prefix.PATTERN, value) for name, value in shown.items() if value is not None}
-    audit.record(db, by, audit.Action.CORRECTION_MADE, "correction", row.id, told)
+    details |= {name: ids.show(ids.Prefix.PATTERN, value) for name, value in shown.items() if value is not None}
+    audit.record(db, by, audit.Action.CORRECTION_MADE, "correction", row.id, details)
     _tell(db, row, f"{SAID[row.kind]} {row.moved} failures", by)
     return row
 
@@ -330,15 +384,23 @@ def _placed(db: Session, old: Rules, new: Rules) -> list[tuple[Subject, UUID | N
     return out
 
 
-def _move(db: Session, old: Rules, new: Rules) -> tuple[set[UUID], list[UUID]]:
-    """Put every failure where the new rules have it; returns the patterns touched and the issues that changed their pattern."""
-    rows, touched = [], set()
-    for subject, now, _, to in _placed(db, old, new):
+def _move(db: Session, old: Rules, new: Rules, told: Told) -> tuple[set[UUID], list[UUID]]:
+    """Put every failure where the new rules have it, CHUNK by CHUNK; returns the patterns touched and the issues that changed their pattern."""
+    rows, touched, many = [], set(), 0
+    for subject, now, count, to in _placed(db, old, new):
         rows.append({**subject._asdict(), "now": now, "to": to.pattern, "word": to.word})
         touched |= {one for one in (now, to.pattern) if one is not None and now != to.pattern}
+        many += count
     if not rows:
         return set(), []
-    moved = db.execute(text(_MOVE), {"rows": json.dumps(rows, default=str), "at": clock.now()}).all()
+    given: dict[str, Any] = {"rows": json.dumps(rows, default=str), "at": clock.now()}
+    if many <= CHUNK:
+        moved = db.execute(text(_MOVE.format("")), given).all()
+    else:
+        moved, wanted = [], db.execute(text(_MOVING), given).scalars().all()
+        for start in range(0, len(wanted), CHUNK):
+            told(start, len(wanted))
+            moved += db.execute(text(_MOVE.format(_CHUNK)), {**given, "ids": wanted[start : start + CHUNK]}).all()
     figures.fold(db, sorted(touched))
     return touched, [row.id for row in moved if row.changed]
 
@@ -383,14 +445,17 @@ SELECT fingerprint, symptom, resembles, home_id, pattern_id, count(*) AS failure
     UNION SELECT {_OF} FROM issues WHERE pattern_id = ANY(:patterns) AND home_id = ANY(:homes)
 ) i GROUP BY 1, 2, 3, 4, 5
 """  # noqa: S608 - built from the constant above
-_MOVE = """
-UPDATE issues i SET pattern_id = r.to, correction_id = r.word, updated_at = :at
-FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS r(fingerprint text, symptom text, resembles text, home uuid, now uuid, "to" uuid, word uuid)
+_ROWS = """jsonb_to_recordset(cast(:rows AS jsonb))
+    AS r(fingerprint text, symptom text, resembles text, home uuid, now uuid, "to" uuid, word uuid)
 WHERE i.fingerprint = r.fingerprint AND i.symptom IS NOT DISTINCT FROM r.symptom AND i.resembles IS NOT DISTINCT FROM r.resembles
     AND i.home_id IS NOT DISTINCT FROM r.home AND i.pattern_id IS NOT DISTINCT FROM r.now
-    AND (i.pattern_id IS DISTINCT FROM r.to OR i.correction_id IS DISTINCT FROM r.word)
+    AND (i.pattern_id IS DISTINCT FROM r.to OR i.correction_id IS DISTINCT FROM r.word)"""
+_MOVE = f"""
+UPDATE issues i SET pattern_id = r.to, correction_id = r.word, updated_at = :at FROM {_ROWS} {{}}
 RETURNING i.id, r.to IS DISTINCT FROM r.now AS changed
-"""
+"""  # noqa: S608 - built from the constant above
+_MOVING = f"SELECT i.id FROM issues i, {_ROWS} ORDER BY i.id"  # noqa: S608 - the same
+_CHUNK = "AND i.id = ANY(:ids)"
 _JOIN = """
 UPDATE issues i SET status = 'in_loop', updated_at = now() FROM patterns p
 WHERE p.id = i.pattern_id AND i.id = ANY(:ids) AND i.status = 'open' AND (p.issue_count >= :recurring OR i.id = ANY(:linked)) RETURNING i.id

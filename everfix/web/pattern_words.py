@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Form
@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from everfix.core import clock, fields, ids
 from everfix.errors import Invalid, NotFound
-from everfix.failures import closures, corrections, patterns, watches
+from everfix.failures import closures, corrections, patterns, regrouping, watches
 from everfix.failures.corrections import Correction
 from everfix.failures.patterns import Pattern
+from everfix.failures.regrouping import Wish
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
 from everfix.web import picking, session, shell, shown
@@ -52,15 +53,16 @@ def say(
         held = {"kind": kind, "source": ids.show(ids.Prefix.PATTERN, other) if other else "", "name": name, "reason": reason}
         title = patterns.get(visit.db, other).name if other else ""
         return shell.page(
-            visit, "patterns/preview.html", pattern=pattern, would=would, held=held, chosen=chosen or [], other=title, parts=len(members)
-        )
-    if other is not None:
-        corrections.merge(visit.db, pattern.id, other, by=visit.who, reason=reason.strip())
-    elif kind == "split":
-        corrections.split(visit.db, pattern.id, members, name.strip(), by=visit.who, reason=reason.strip())
-    else:
-        corrections.detach(visit.db, pattern.id, members, by=visit.who, reason=reason.strip())
+            visit, "patterns/preview.html", pattern=pattern, would=would, held=held, chosen=chosen or [], other=title, parts=len(members),
+            large=regrouping.LARGE,
+        )  # fmt: skip
+    wish = Wish(_act(kind), pattern.id, other, tuple(members), name=name.strip() if kind == "split" else "", reason=reason.strip())
+    regrouping.say(visit.db, wish, by=visit.who)
     return shell.go(f"/patterns/{pattern.id}#words")
+
+
+def _act(kind: str) -> Literal["merge", "split", "detach"]:
+    return "merge" if kind == "merge" else "split" if kind == "split" else "detach"
 
 
 @router.post("/patterns/{pattern_id}/words/{correction_id}/undo")
@@ -69,8 +71,19 @@ def undo(visit: session.changes(Scope.PATTERNS_WRITE), pattern_id: str, correcti
     pattern, wanted = _pattern(visit, pattern_id), shell.shown_id(ids.Prefix.CORRECTION, correction_id)
     if wanted is None:
         raise NotFound(f"no correction {correction_id[:60]!r}")
-    corrections.undo(visit.db, wanted, by=visit.who)
+    regrouping.say(visit.db, Wish("undo", pattern.id, undone=wanted), by=visit.who)
     return shell.go(f"/patterns/{pattern.id}#words")
+
+
+@router.get("/patterns/{pattern_id}/regrouping")
+def under_way(visit: session.sees(Scope.PATTERNS_READ), pattern_id: str) -> Response:  # type: ignore[valid-type]
+    """How far the words are that move many failures; once none is under way, the page is to be read anew."""
+    pattern = _pattern(visit, pattern_id)
+    found = regrouping.under_way(visit.db, pattern.id)
+    answer = shell.page(visit, "patterns/regrouping.html", pattern=pattern, regroupings=found)
+    if all(one.error is not None for one in found):
+        answer.headers["HX-Refresh"] = "true"
+    return answer
 
 
 @router.post("/patterns/{pattern_id}/close")
@@ -123,6 +136,7 @@ def of(visit: Visit, pattern: Pattern) -> Json:
         "person": visit.who.kind == "user",
         "missing": "" if may else missing,
         "into": ids.show(ids.Prefix.PATTERN, pattern.merged_into) if pattern.merged_into else "",
+        "regroupings": regrouping.under_way(visit.db, pattern.id),
         "words": [
             {
                 "id": ids.show(ids.Prefix.CORRECTION, row.id),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
+from starlette.responses import JSONResponse, Response
 
 from everfix.api import fields, pages
 from everfix.core import ids
 from everfix.deps import Db, Page, needs
-from everfix.failures import corrections
+from everfix.failures import corrections, regrouping
 from everfix.failures.corrections import Correction
+from everfix.failures.regrouping import Wish
 from everfix.identity.principals import Principal, Scope
 
 router = APIRouter(prefix="/corrections", tags=["patterns"])
@@ -60,6 +62,24 @@ class Quality(BaseModel):
     data: list[Stage]
 
 
+class LaterOut(BaseModel):
+    """A word that moves many failures is said by a job: `/v1/jobs/{job_id}` tells how far it is, its `result` names the words."""
+
+    job_id: ids.field(ids.Prefix.JOB)  # type: ignore[valid-type]
+    status: Literal["queued"]
+    failures: int
+
+
+LATER: dict[int | str, dict[str, Any]] = {202: {"model": LaterOut, "description": "Many failures: a job moves them."}}
+
+
+def later(made: regrouping.Answer) -> Response | None:
+    """Return the answer for a word that a job says; None for one that was said."""
+    if made.job is None:
+        return None
+    return JSONResponse(LaterOut(job_id=made.job, status="queued", failures=made.failures).model_dump(mode="json"), 202)
+
+
 def shown(rows: Sequence[Correction]) -> list[CorrectionOut]:
     return [CorrectionOut.model_validate(row) for row in rows]
 
@@ -87,7 +107,11 @@ def quality(db: Db, who: Reader) -> Quality:
     return Quality(data=[Stage(**row) for row in corrections.overruled(db)])
 
 
-@router.post("/{correction_id}/undo")
-def undo(db: Db, who: Writer, correction_id: CorrectionId) -> CorrectionOut:
-    """Take a word back: everything is as if it had not been said, and later failures go where they would have gone."""
-    return CorrectionOut.model_validate(corrections.undo(db, correction_id, by=who))
+@router.post("/{correction_id}/undo", response_model=CorrectionOut, responses=LATER)
+def undo(db: Db, who: Writer, correction_id: CorrectionId) -> Response | CorrectionOut:
+    """Take a word back: everything is as if it had not been said, and later failures go where they would have gone.
+
+    Many failures are moved by a job (202).
+    """
+    made = regrouping.say(db, Wish("undo", corrections.about(db, correction_id), undone=correction_id), by=who)
+    return later(made) or CorrectionOut.model_validate(made.words[0])

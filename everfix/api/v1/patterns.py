@@ -11,17 +11,19 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from everfix.api import fields, pages
 from everfix.api.v1 import clusters, issues
-from everfix.api.v1.corrections import CorrectionOut
+from everfix.api.v1.corrections import LATER, CorrectionOut, later
 from everfix.core import clock, ids
 from everfix.core import fields as types
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.failures import closures, corrections, filters, frequency, patterns, predictions, watches
+from everfix.failures import closures, corrections, filters, frequency, patterns, predictions, regrouping, watches
 from everfix.failures.clusters import Cluster
 from everfix.failures.patterns import Pattern
+from everfix.failures.regrouping import Wish
 from everfix.identity.principals import Principal, Scope
 from everfix.ingest.events import Issue
 
@@ -277,23 +279,25 @@ def frequency_of(db: Db, who: Reader, pattern_id: PatternId, window: Literal["7d
     return FrequencyOut(pattern_id=pattern_id, window=window, series=made.series, predicted=made.predicted)
 
 
-@router.post("/{pattern_id}/merge")
-def merge(db: Db, who: Writer, pattern_id: PatternId, body: Merge) -> CorrectionOut:
-    """Say that all failures of `source_pattern_id`, past and to come, are this pattern's."""
-    return CorrectionOut.model_validate(corrections.merge(db, pattern_id, body.source_pattern_id, by=who, reason=body.reason))
+@router.post("/{pattern_id}/merge", response_model=CorrectionOut, responses=LATER)
+def merge(db: Db, who: Writer, pattern_id: PatternId, body: Merge) -> Response | CorrectionOut:
+    """Say that all failures of `source_pattern_id`, past and to come, are this pattern's; many are moved by a job (202)."""
+    made = regrouping.say(db, Wish("merge", pattern_id, source=body.source_pattern_id, reason=body.reason), by=who)
+    return later(made) or CorrectionOut.model_validate(made.words[0])
 
 
-@router.post("/{pattern_id}/split")
-def split(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> CorrectionOut:
-    """Say that these failures, and all equal to them, are one pattern of their own."""
-    return CorrectionOut.model_validate(corrections.split(db, pattern_id, body.issue_ids, body.name, by=who, reason=body.reason))
+@router.post("/{pattern_id}/split", response_model=CorrectionOut, responses=LATER)
+def split(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Response | CorrectionOut:
+    """Say that these failures, and all equal to them, are one pattern of their own; many are moved by a job (202)."""
+    made = regrouping.say(db, Wish("split", pattern_id, issues=tuple(body.issue_ids), name=body.name, reason=body.reason), by=who)
+    return later(made) or CorrectionOut.model_validate(made.words[0])
 
 
-@router.post("/{pattern_id}/detach")
-def detach(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Words:
-    """Say that each of these failures, with all equal to it, is a pattern of its own."""
-    made = corrections.detach(db, pattern_id, body.issue_ids, by=who, reason=body.reason)
-    return Words(data=[CorrectionOut.model_validate(row) for row in made])
+@router.post("/{pattern_id}/detach", response_model=Words, responses=LATER)
+def detach(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Response | Words:
+    """Say that each of these failures, with all equal to it, is a pattern of its own; many are moved by a job (202)."""
+    made = regrouping.say(db, Wish("detach", pattern_id, issues=tuple(body.issue_ids), reason=body.reason), by=who)
+    return later(made) or Words(data=[CorrectionOut.model_validate(row) for row in made.words])
 
 
 @router.post("/{pattern_id}/split-preview")
@@ -310,11 +314,12 @@ def detach_preview(db: Db, who: Writer, pattern_id: PatternId, body: Parting) ->
     return Previewed.model_validate(corrections.preview(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
 
 
-@router.post("/{pattern_id}/undo")
-def undo(db: Db, who: Writer, pattern_id: PatternId) -> CorrectionOut:
-    """Take back the last word that stands about this pattern."""
+@router.post("/{pattern_id}/undo", response_model=CorrectionOut, responses=LATER)
+def undo(db: Db, who: Writer, pattern_id: PatternId) -> Response | CorrectionOut:
+    """Take back the last word that stands about this pattern; many failures are moved by a job (202)."""
     patterns.get(db, pattern_id)
-    return CorrectionOut.model_validate(corrections.undo(db, corrections.last(db, pattern_id).id, by=who))
+    made = regrouping.say(db, Wish("undo", pattern_id, undone=corrections.last(db, pattern_id).id), by=who)
+    return later(made) or CorrectionOut.model_validate(made.words[0])
 
 
 @router.post("/{pattern_id}/watch")
