@@ -29,9 +29,7 @@ def _state(workspace: make.Workspace) -> dict[str, Any]:
     """Return where every failure is, and how the patterns look."""
     with workspace.db() as db:
         places = db.execute(text("SELECT id, pattern_id, correction_id, home_id, status FROM issues ORDER BY id")).all()
-        looks = db.execute(
-            text("SELECT id, name, status, issue_count, merged_into, last_seen_at FROM patterns ORDER BY id")
-        ).all()
+        looks = db.execute(text("SELECT id, name, status, issue_count, merged_into, last_seen_at FROM patterns ORDER BY id")).all()
         return {"issues": [tuple(row) for row in places], "patterns": [tuple(row) for row in looks]}
 
 
