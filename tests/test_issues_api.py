@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from everfix.core import ids
-from everfix.failures import issues
+from everfix.failures import analyses, issues
 from everfix.ingest import events
 from tests import make
 
@@ -87,10 +87,13 @@ def test_the_fields_of_the_reference(alice: make.Workspace) -> None:
 
 
 def test_filters(alice: make.Workspace) -> None:
-    alice.learn(
+    learnt = alice.learn(
         *make.failures("database", (9, 5, 2), team="shop"),
         make.event(title="Alone", severity="p4", source="jira", kind="defect", body="the Zürich lamp"),
     )
+    with alice.db() as db:
+        analyses.enqueue(db, learnt)
+    alice.work()
     alice.ingest(make.event(title="Not yet", source_created_at=(make.NOW - timedelta(days=300)).isoformat()))
     pattern = alice.api.ok("GET", "/v1/patterns", status="active")["data"][0]["id"]
     pool = "Connection pool of orders-db exhausted"
