@@ -7,7 +7,7 @@ ENV := .venv/.stamp
 PORT ?= 4000
 WORKERS ?= 2
 
-.PHONY: help env assets demo serve test check format docs bench bench-scale bench-quality lock clean
+.PHONY: help env assets demo serve test check format docs bench bench-scale bench-learn bench-quality lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -43,6 +43,9 @@ bench: env ## measure beside the peers, write bench/results.md
 
 bench-scale: env ## a million issues in fifty workspaces: every list, search and act, write bench/scale.md and bench/plans.md (some minutes)
 	EVERFIX_BENCH_ISSUES=$${EVERFIX_BENCH_ISSUES:-1000000} $(BIN)/python -m bench.scale
+
+bench-learn: env ## what one more failure costs among ten thousand, a hundred thousand and a million, write bench/learn.md (some minutes)
+	EVERFIX_BENCH_LEARN=$${EVERFIX_BENCH_LEARN:-10000,100000,1000000} $(BIN)/python -m bench.scale_learn
 
 bench-quality: env ## score forecasts, grouping, fixes and their cost on the public sets, write bench/quality.md
 	$(BIN)/python -m bench.quality

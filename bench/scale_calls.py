@@ -48,10 +48,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    def time(self, call: Call, rounds: int) -> tuple[float, float]:
-        """Return the median and the 99th percentile of so many rounds, in milliseconds; one round before is not counted."""
+    def time(self, call: Call, rounds: int) -> tuple[float, float, float]:
+        """Return the least, the median and the 99th percentile of so many rounds, in milliseconds; one round before is not counted."""
         found = sorted([self._once(call, number) for number in range(rounds + 1)][1:])
-        return found[len(found) // 2], found[min(len(found) - 1, int(len(found) * 0.99))]
+        return found[0], found[len(found) // 2], found[min(len(found) - 1, int(len(found) * 0.99))]
 
     def _once(self, call: Call, number: int) -> float:
         body = json.dumps(call.bodies[number % len(call.bodies)]) if call.bodies else None

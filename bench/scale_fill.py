@@ -58,11 +58,8 @@ def fill(folder: Path, issues: int, patterns: int) -> Filled:
         given = {"issues": issues, "patterns": patterns, "user": user}
         for statement in _BEFORE:
             connection.execute(statement, given)
-        indexes = [row[0] for row in connection.execute(_INDEXES).fetchall()]
-        for name in [row[0] for row in connection.execute(_INDEX_NAMES).fetchall()]:
-            connection.execute(f"DROP INDEX {name}")
-        _together(made, [[(_ISSUES, {**given, "half": half, "halves": HALVES})] for half in range(HALVES)])
-        _together(made, [[(index, None) for index in indexes[half::HALVES]] for half in range(HALVES)])
+        with without_indexes(made, connection):
+            _together(made, [[(_ISSUES, {**given, "half": half, "halves": HALVES})] for half in range(HALVES)])
         connection.execute("VACUUM (ANALYZE) issues")
         for row in connection.execute("SELECT id FROM workspaces").fetchall():
             _count(made, row[0])
@@ -84,6 +81,16 @@ def owner(made: Installation) -> Iterator[psycopg.Connection]:
         for statement in _SETTINGS:
             connection.execute(statement)
         yield connection
+
+
+@contextmanager
+def without_indexes(made: Installation, connection: psycopg.Connection) -> Iterator[None]:
+    """Take the indexes of `issues` away for the block, and make them again, two at once."""
+    indexes = [row[0] for row in connection.execute(_INDEXES).fetchall()]
+    for name in [row[0] for row in connection.execute(_INDEX_NAMES).fetchall()]:
+        connection.execute(f"DROP INDEX {name}")
+    yield
+    _together(made, [[(index, None) for index in indexes[half::HALVES]] for half in range(HALVES)])
 
 
 def _workspaces(made: Installation) -> None:

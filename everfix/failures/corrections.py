@@ -128,9 +128,8 @@ def merge(
     told: Told = silent,
 ) -> Correction:
     """Say that all failures of `source_id`, past and to come, are those of `target_id`. Raises NotFound, and Conflict where they are one."""
+    merging(db, target_id, source_id)
     source, target = _live(db, source_id), _live(db, target_id)
-    if source.id == target.id:
-        raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
     made = _said(db, "merge", source.id, target.id, (), by, reason, word=word)
     made.before |= belongings.hand_over(db, source.id, target.id)
     source.merged_into = target.id
@@ -216,10 +215,16 @@ def undo(db: Session, correction_id: UUID, *, by: audit.Actor, told: Told = sile
 
 
 def reach(db: Session, correction_id: UUID) -> int:
-    """Return how many failures taking a word back would move; raises as `undo` does."""
-    row, words = _standing(db, correction_id), _words(db)
-    old, new = Rules.of(words), Rules.of(word for word in words if word.id != row.id)
-    return sum(count for _, now, count, to in _placed(db, old, new) if to.pattern != now)
+    """Return how many failures taking a word back is about, those that it moved; raises as `undo` does."""
+    return _standing(db, correction_id).moved
+
+
+def merging(db: Session, target_id: UUID, source_id: UUID) -> int:
+    """Return how many failures a merge is about; raises as `merge` does."""
+    source, target = _live(db, source_id), _live(db, target_id)
+    if source.id == target.id:
+        raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
+    return source.issue_count
 
 
 def _standing(db: Session, correction_id: UUID) -> Correction:

@@ -71,13 +71,13 @@ def say(db: Session, wish: Wish, *, by: audit.Actor) -> Answer:
 
 
 def _size(db: Session, wish: Wish) -> int:
+    """Return how many failures a wish is about, by what is counted already where that is known."""
     if wish.act == "undo":
         return corrections.reach(db, _sure(wish.undone))
-    if wish.act != "merge":
-        corrections.members(db, _sure(wish.pattern), wish.issues)
-    return corrections.preview(
-        db, source=wish.source or wish.pattern, target=wish.pattern if wish.act == "merge" else None, issue_ids=wish.issues
-    ).failures
+    if wish.act == "merge":
+        return corrections.merging(db, _sure(wish.pattern), _sure(wish.source))
+    corrections.members(db, _sure(wish.pattern), wish.issues)
+    return corrections.preview(db, source=wish.pattern, target=None, issue_ids=wish.issues).failures
 
 
 def _do(db: Session, wish: Wish, by: audit.Actor, own: list[UUID], told: corrections.Told) -> list[Correction]:
