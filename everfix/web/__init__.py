@@ -9,6 +9,7 @@ from starlette.responses import Response
 from everfix.errors import EverfixError
 from everfix.web import (
     ai,
+    alerts,
     analysis,
     brand,
     clusters,
@@ -61,6 +62,7 @@ SECTIONS = (
     exports,
     deliveries,
     destinations,
+    alerts,
     ai,
     preferences,
     notifications,

@@ -40,6 +40,7 @@ NAVIGATION = (
     ("/reports", "Reports", "file", Scope.REPORTS_READ),
     ("/ml", "ML", "flask", Scope.ML_READ),
     ("/deliveries", "Deliveries", "send", Scope.REPORTS_READ),
+    ("/settings/alerts", "Alert rules", "bell", Scope.PREDICTIONS_READ),
     ("/settings/ai", "AI", "spark", Scope.WORKSPACE_READ),
 )
 
