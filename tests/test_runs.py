@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
+import re
+import zipfile
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pypdf
 import pytest
 from sqlalchemy import select, text
 
@@ -139,6 +144,19 @@ def test_files_carry_their_hash(alice: make.Workspace) -> None:
         body = alice.installation.storage.read(file.storage_key)
         assert (len(body), hashlib.sha256(body).hexdigest()) == (file.size, file.sha256)
         assert file.storage_key.startswith(f"{alice.id}/")
+
+
+def test_files_say_with_whose_rights_they_were_made(alice: make.Workspace) -> None:
+    run_id, _ = request(alice, formats=["pdf", "html", "markdown", "xlsx", "json"], template="blank", sections=["issue_kpis"])
+    alice.work()
+    bodies = {file.format: alice.installation.storage.read(file.storage_key) for file in files(alice, run_id)}
+    pages = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(bodies["pdf"])).pages)
+    assert re.search(r"with the rights of\s+Alice\s+Owner", pages, re.IGNORECASE), pages[:600]
+    assert re.search(r"With the rights of.{0,80}Alice Owner", bodies["html"].decode(), re.DOTALL)
+    assert "with the rights of Alice Owner" in bodies["markdown"].decode()
+    with zipfile.ZipFile(io.BytesIO(bodies["xlsx"])) as book:
+        assert any(b"Alice Owner" in book.read(name) for name in book.namelist() if "worksheets" in name)
+    assert json.loads(bodies["json"])["rights"] == "Alice Owner"
 
 
 def test_a_second_try_goes_on_where_the_first_stopped(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

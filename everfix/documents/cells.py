@@ -128,6 +128,12 @@ def generated(document: Document) -> str:
     return f"{moment} ({document.period.timezone})"
 
 
+def made(document: Document) -> list[tuple[str, str]]:
+    """Return when the report was made and with whose rights, as a list of facts says them."""
+    rights = [("With the rights of", words.short(words.printable(document.rights), 120))] if document.rights else []
+    return [("Made", generated(document)), *rights]
+
+
 def title(block: Block) -> str:
     """Return a block's heading, or ""."""
     return heading(block.title, "")

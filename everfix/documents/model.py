@@ -255,6 +255,7 @@ class Document(Frozen):
     link: str = ""  # where to open the live report
     template: str = ""
     code_version: str = ""
+    rights: str = ""  # whose rights it was made with: a person, or the workspace
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

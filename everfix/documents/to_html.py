@@ -93,7 +93,7 @@ def _told(marks: proofs.Marks | None, place: str, text: str) -> list[Markup]:
 def _facts(document: Document) -> list[tuple[str, str]]:
     own = [(words.short(words.printable(name), 40), words.short(words.printable(text), 200)) for name, text in document.facts]
     period = [("Period", f"{cells.period(document)} · {document.period.days} days"), ("Compared with", cells.compared(document))]
-    return [*(own or period), ("Made", cells.generated(document))]
+    return [*(own or period), *cells.made(document)]
 
 
 def _section(document: Document, section: Section, story: list[Markup], used: set[str]) -> Json:

@@ -51,7 +51,8 @@ def _cover(document: Document) -> Iterator[str]:
         label = f"{escape(document.period.label)}, " if document.period.label else ""
         yield f"**{escape(document.workspace)}** · {label}{cells.period(document)}, compared with {cells.compared(document)}"
     yield ""
-    yield f"{escape(document.brand.name)} · made {escape(cells.generated(document))}"
+    rights = f" · with the rights of {escape(document.rights)}" if document.rights else ""
+    yield f"{escape(document.brand.name)} · made {escape(cells.generated(document))}{rights}"
     yield ""
     for notice in document.notices:
         yield f"> **Notice:** {escape(notice)}"

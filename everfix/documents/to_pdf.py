@@ -196,11 +196,11 @@ def _colours(brand: str) -> dict[str, str]:
 def _facts(document: Document) -> list[tuple[str, str]]:
     if document.facts:
         own = [(words.short(words.printable(name), 40), upright(words.short(words.printable(text), 200))) for name, text in document.facts]
-        return [*own, ("Made", upright(cells.generated(document)))]
+        return [*own, *((name, upright(text)) for name, text in cells.made(document))]
     facts = [
         ("Period", f"{cells.period(document)} · {document.period.days} days"),
         ("Compared with", cells.compared(document)),
-        ("Made", cells.generated(document)),
+        *cells.made(document),
     ]
     return [(name, upright(text)) for name, text in facts]
 

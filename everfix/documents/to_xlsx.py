@@ -96,7 +96,7 @@ def _summary(document: Document) -> Iterator[Json]:
     """Yield the words of the report: what it is about, its notices and its narrative; each row names its part."""
     story = document.narrative
     lines = [("Report", document.title), ("", document.subtitle), ("Workspace", document.workspace), ("Period", cells.period(document)),
-             ("Compared with", cells.compared(document)), ("Made", cells.generated(document)), ("Currency", document.currency)]  # fmt: skip
+             ("Compared with", cells.compared(document)), *cells.made(document), ("Currency", document.currency)]  # fmt: skip
     lines += [("Notice", notice) for notice in document.notices]
     if story is not None:
         lines += [("Executive summary", text) for text in story.executive_summary]

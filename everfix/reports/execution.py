@@ -210,6 +210,8 @@ def _document(job: jobs.Running, run_id: UUID) -> Document:
         bare = None if templates.about(run.sections) is not None else making.figures(db, run, job.services.url)
         how = making.how(db, job.services, run)
     document, account = _ml(job, run, how) if bare is None else making.narrated(bare, how)
+    if run.inputs.get("run_as") != "recipient":  # then each view says itself whose it is
+        document = document.model_copy(update={"rights": run.executor})
     with job.database.transaction(job.workspace) as db:
         run = runs.get(db, run_id)
         run.document, run.digest = document.model_dump(mode="json"), making.digest(document)
