@@ -196,7 +196,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "risk_score": ("risk score", "risk", "score"),
     "probability": ("probability", "chance", "likelihood", "likely", "odds", "probable", "likeliest"),
     "window_days": ("window", "within", "next"),
-    "last_seen": ("last seen", "last occurred", "last struck", "last came back", "last appeared", "most recent"),
+    "last_seen": ("last occurrence", "last seen", "last occurred", "last struck", "last came back", "last appeared", "most recent"),
     "share": ("share", "proportion", "of all", "of the total", "account for", "accounted for", "accounts for"),
     "trend": ("trend", "change"),
     "change": ("change", "trend"),

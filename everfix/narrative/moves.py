@@ -104,7 +104,9 @@ def claim(scope: Scope, index: int) -> str:
 
 
 def itself(scope: Scope) -> list[tuple[str, str]]:
-    """Return the places where this period is compared with itself: "is down 0.6 % on this period", "as good as in this period"."""
+    """Return the places where this period is compared with itself, "is down 0.6 % on this period", "as good as in this period", or where
+    halves of another are told.
+    """
     refused = []
     for place, item in enumerate(scope.items):
         before = scope.sentence.around(place, -1, skip=frozenset(["in", "during"]), reach=2)
@@ -112,6 +114,9 @@ def itself(scope: Scope) -> list[tuple[str, str]]:
             refused.append(
                 (f"{before[1]} this period", "this period is compared with itself; the Document compares it with the one before")
             )
+        halves = scope.sentence.around(place, 1, skip=frozenset(["of", "the"]), reach=2)
+        if item.low == "half" and halves[:1] and halves[0] in ("previous", "prior") and halves[1:] == ["period"]:
+            refused.append((f"half of the {halves[0]} period", "the Document tells the halves of this period only"))
     return refused
 
 

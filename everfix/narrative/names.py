@@ -183,8 +183,9 @@ def _failing(scope: Scope) -> Iterator[tuple[str, str]]:
         said = left[:1] and left[0] in lexicon.STOPPING
         said = said or (left[:1] == ["of"] and len(left) > 1 and tokens.stem(left[1]) in lexicon.FAILING)
         stands = {column.rsplit(".", 1)[-1] for column in scope.facts.columns[str(item.value)]}
-        if said and stands and stands <= lexicon.FIX_KEYS | lexicon.TRIGGER_KEYS:
-            yield item.text, f"the Document calls it a {'fix' if stands & lexicon.FIX_KEYS else 'trigger'}, not what fails"
+        if said and stands and stands <= lexicon.FIX_KEYS | lexicon.TRIGGER_KEYS | {"change"}:
+            called = "fix" if stands & lexicon.FIX_KEYS else "trigger" if stands & lexicon.TRIGGER_KEYS else "change"
+            yield item.text, f"the Document calls it a {called}, not what fails"
         works = scope.sentence.around(index, 1, skip=frozenset(['"']), reach=2)
         checked = left[:1] == ["check"] and "fix" in scope.words()
         if (checked or works == ["still", "works"]) and not stands & lexicon.FIX_KEYS:

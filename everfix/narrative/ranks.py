@@ -150,7 +150,7 @@ def _extreme(scope: Scope, index: int, rank: int) -> bool:
     name = scope.own(index)
     for place in sorted(numbers, key=lambda place: (abs(place - index), place < index))[:1]:
         found = [fact for fact in scope.bound[place] if fact.aspect in wanted]
-        found = [fact for fact in found if (not fact.when or not days or fact.when in days) and (not name or name in fact.names)]
+        found = [fact for fact in found if (not days or fact.when in days) and (not name or name in fact.names)]
         if found:
             scope.bound[index] = tuple(found)
             return True
