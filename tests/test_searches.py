@@ -9,6 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.sql import visitors
 
 from everfix.api.v1 import issues as listed
+from everfix.core import ids
 from everfix.core.db import Database
 from everfix.failures import filters, issues, searches
 from everfix.ingest.events import Issue
@@ -49,6 +50,27 @@ def test_through_the_words_the_same_is_found(filled: make.Workspace, owner: Data
         with filled.db() as db:
             expected = {str(one) for one in db.execute(wanted.narrow(select(Issue.id))).scalars()}
         assert _through(filled, wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("node-api/test_threadsafe_function/test fails", "test_threadsafe_function"),
+        ("node-api/test_threadsafe_function/test fails", "node-api/test_threadsafe_function/test"),
+        ("node-api/test_threadsafe_function/test fails", "threadsafe"),
+        ("GET https://shop.example/v2/orders?id=12 answers 500", "orders"),
+        ("GET https://shop.example/v2/orders?id=12 answers 500", "shop.example"),
+        ("org.acme.billing.InvoiceService failed", "InvoiceServ"),
+        (r"C:\builds\agent-7\out.log is full", "agent-7"),
+        ("mail to ops@shop.example bounced", "ops@shop.example"),
+        ("version 1.24.3 cannot start", "1.24.3"),
+        ("It's down, isn't it", "isn't"),
+    ],
+)
+def test_words_inside_paths_names_and_addresses(alice: make.Workspace, title: str, said: str) -> None:
+    [wanted, _] = alice.ingest(make.event(title=title), make.event(title="Disk full"))
+    found = alice.viewer.ok("GET", "/v1/issues", q=said)["data"]
+    assert [row["id"] for row in found] == [ids.show(ids.Prefix.ISSUE, wanted)]
 
 
 def test_common_words_are_common(filled: make.Workspace) -> None:

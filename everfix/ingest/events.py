@@ -88,6 +88,11 @@ FILTERED = (
 )
 
 
+# Punctuation parts words, also inside paths, names and addresses, which PostgreSQL's parser would keep whole.
+PUNCTUATION = r"""!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~"""
+SEARCH = f"to_tsvector('simple', translate(title || ' ' || left(body, 20000), '{PUNCTUATION}', '{' ' * 32}'))"
+
+
 class Issue(WorkspaceRow, Base):
     """One failure as it is kept. `occurred_at` is when it happened at its source, else when it came in.
 
@@ -167,9 +172,7 @@ class Issue(WorkspaceRow, Base):
     ingested_at: Mapped[datetime] = created()
     created_at: Mapped[datetime] = created()
     updated_at: Mapped[datetime] = created()
-    search: Mapped[Any] = mapped_column(
-        TSVECTOR, Computed("to_tsvector('simple', title || ' ' || left(body, 20000))", persisted=True), deferred=True
-    )
+    search: Mapped[Any] = mapped_column(TSVECTOR, Computed(SEARCH, persisted=True), deferred=True)
 
 
 class Signal(WorkspaceRow, Base):
