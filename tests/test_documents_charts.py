@@ -214,7 +214,7 @@ def test_many_classes_are_shaded_not_printed() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.995340, "0.9953"), (0.0012346, "0.001235"), (1234.4, "1,234"), (12.3456, "12.35"), (0, "0"), (-0.5, "-0.5"), (1e-12, "0")],
+    [(0.995340, "0.9953"), (0.0012346, "0.001235"), (1234.4, "1,234"), (12.3456, "12.35"), (0, "0"), (-0.5, "-0.5"), (1e-12, "≈ 0")],
 )
 def test_measures_keep_four_digits(value: float, text: str) -> None:
     from everfix.documents import format as shown

@@ -171,7 +171,8 @@ def test_a_personal_digest(alice: make.Workspace, mail: sinks.MailSink, time: co
     time.at = datetime(2026, 3, 16, 11, 0, tzinfo=UTC)
     assert worker.tick(here.installation) == 1
     here.work()
-    assert worker.tick(here.installation) == 0
+    worker.tick(here.installation)  # the watchdog looks at what was delivered; there is no second digest
+    here.work()
     assert [(mail_["To"], mail_["Subject"]) for mail_ in mail.mails] == [("viewer@alice.example", "2 notifications")]
 
 

@@ -205,7 +205,7 @@ def test_what_a_page_names_leads_there(look: Any) -> None:
     page = look("/dashboard")
     page.locator("[data-table=top_patterns] a").first.click()
     expect(page.get_by_role("heading", name="How often it fails")).to_be_visible()
-    _drawn(page, 1)
+    _drawn(page, 2)
     page.locator("[data-table=pattern_members] a").first.click()
     expect(page.get_by_role("heading", name="Why it is where it is")).to_be_visible()
     page.locator(".pattern-link a").click()
