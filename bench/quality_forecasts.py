@@ -152,9 +152,7 @@ def ablations(tasks: list[dict[str, Any]], folder: Path) -> None:
 
 def comparison(tasks: list[dict[str, Any]], folder: Path) -> None:
     """Every task beside the simple methods."""
-    print(
-        "How parameters were chosen: the scales of the features were measured on the older part of nine of the sets,"
-    )
+    print("How parameters were chosen: the scales of the features were measured on the older part of nine of the sets,")
     print(
         "before the date from which each is scored, once for all sets; nothing is set per set. `s` is processor time of the whole walk.\n"
     )
