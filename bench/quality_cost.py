@@ -116,7 +116,8 @@ def assigned(count: int, known: int) -> None:
             mark = next(marks, 0)
     half, mean = float(np.median(taken)), float(taken.mean())
     print(f"\n{count:,} failures of {known:,} families: median {half:.3f} ms, mean {mean:.3f} ms, slowest {taken.max():.0f} ms.")
-    print(f"Goal: median ≤ {GOAL_MS:g} ms at a million failures and ten thousand patterns: {'met' if half <= GOAL_MS else 'missed'}.")
+    verdict = "not shown by so few" if count < 1_000_000 or known < 10_000 else "met" if half <= GOAL_MS else "missed"
+    print(f"Goal: median ≤ {GOAL_MS:g} ms at a million failures and ten thousand patterns: {verdict}.")
 
 
 def refreshed(count: int, folder: Path) -> None:
@@ -132,9 +133,8 @@ def refreshed(count: int, folder: Path) -> None:
         now = clock.now()
         _refresh(made, found[0], now, "the first time, all past windows learnt")
         seconds = _refresh(made, found[0], now + timedelta(days=4), "the nightly job, a window learnt")
-        print(
-            f"\nGoal: 100,000 patterns in less than {GOAL_S:g} s on two cores, database included: {'met' if seconds < GOAL_S else 'missed'}."
-        )
+        verdict = "not shown by so few" if count < 100_000 else "met" if seconds < GOAL_S else "missed"
+        print(f"\nGoal: 100,000 patterns in less than {GOAL_S:g} s on two cores, database included: {verdict}.")
 
 
 def _refresh(made: Installation, workspace: UUID, now: datetime, words: str) -> float:

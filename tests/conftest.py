@@ -29,7 +29,7 @@ from everfix.failures import memory
 from everfix.installation import Installation
 from everfix.settings import Settings
 from tests import client as client_module
-from tests import make
+from tests import delivering, make, sinks
 
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 KEPT = ("organizations", "workspaces", "users", "memberships", "service_accounts", "tokens", "audit_log", "alembic_version")
@@ -229,3 +229,16 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     held = Clock(make.NOW)
     monkeypatch.setattr(clock, "now", held)
     return held
+
+
+@pytest.fixture
+def post() -> Iterator[sinks.MailSink]:
+    """A mail server that takes everything."""
+    with sinks.mail() as sink:
+        yield sink
+
+
+@pytest.fixture
+def anna(alice: make.Workspace, post: sinks.MailSink) -> make.Workspace:
+    """Alice's workspace with that mail server."""
+    return delivering.reaching(alice, smtp=post.url)

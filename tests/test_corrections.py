@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from everfix.core import ids
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import corrections, loop
+from everfix.failures import corrections, loop, previews
 from everfix.failures.corrections import Correction
 from everfix.failures.patterns import Pattern
 from everfix.failures.rules import Place, Rules, Subject, Word
@@ -317,7 +317,7 @@ def test_replayed_failures_land_as_the_last_human_said(alice: make.Workspace, ti
     ]
     replays = alice.learn(*again)
     with alice.db() as db:
-        standing_words = corrections._words(db)
+        standing_words = corrections.words_of(db)
         landed = db.execute(select(Issue).where(Issue.id.in_(replays))).scalars().all()
         assert len(landed) == replayed
         for issue in landed:
@@ -339,9 +339,9 @@ def test_a_preview_says_what_would_move_and_moves_nothing(two: Any) -> None:
     alice, database, payments, one, other = two
     with alice.db() as db:
         before = state(db)
-        seen = corrections.preview(db, source=other, target=one)
+        seen = previews.of(db, source=other, target=one)
         assert (seen.failures, [move["failures"] for move in seen.moves]) == (2, [2])
-        split = corrections.preview(db, source=one, target=None, issue_ids=database[:1])
+        split = previews.of(db, source=one, target=None, issue_ids=database[:1])
         assert (split.failures, split.named) == (3, 1), "equal failures go together"
         assert state(db) == before
     with alice.db() as db:

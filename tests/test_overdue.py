@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -16,17 +15,6 @@ from everfix.reports import overdue, watchdog
 from tests import delivering, make, sinks
 from tests.conftest import Clock
 from tests.test_schedules import NOON, made, schedule, tick
-
-
-@pytest.fixture
-def post() -> Iterator[sinks.MailSink]:
-    with sinks.mail() as sink:
-        yield sink
-
-
-@pytest.fixture
-def anna(alice: make.Workspace, post: sinks.MailSink) -> make.Workspace:
-    return delivering.reaching(alice, smtp=post.url)
 
 
 def tell(workspace: make.Workspace, time: Clock, minutes: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from everfix.core import ids, jobs
-from everfix.failures import corrections, regrouping
+from everfix.failures import placing, regrouping
 from tests import make
 
 
@@ -16,7 +16,7 @@ from tests import make
 def two(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Two patterns of ten failures each, where more than three are many and are moved two by two."""
     monkeypatch.setattr(regrouping, "LARGE", 3)
-    monkeypatch.setattr(corrections, "CHUNK", 2)
+    monkeypatch.setattr(placing, "CHUNK", 2)
     days = tuple(range(1, 11))
     alice.learn(*make.failures("database", days), *make.failures("payments", days))
     alice.work()

@@ -33,12 +33,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def post() -> Iterator[sinks.MailSink]:
-    with sinks.mail() as sink:
-        yield sink
-
-
-@pytest.fixture
 def anna(alice: make.Workspace, post: sinks.MailSink, tmp_path: Path) -> Iterator[make.Workspace]:
     here = delivering.reaching(alice, smtp=post.url, data_dir=tmp_path)
     yield here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,23 +13,12 @@ from everfix.errors import Invalid
 from everfix.identity.members import Member
 from everfix.narrative import rules
 from everfix.reports import backfill, build, definitions, orders, schedules, ticks, watchdog
-from tests import delivering, make, sinks
+from tests import make, sinks
 from tests.conftest import Clock
 from tests.test_scheduled_delivery import fire, ledger
 from tests.test_schedules import NOON, definition, get, made, schedule, tick, way
 
 TO = ["a@shop.example"]
-
-
-@pytest.fixture
-def post() -> Iterator[sinks.MailSink]:
-    with sinks.mail() as sink:
-        yield sink
-
-
-@pytest.fixture
-def anna(alice: make.Workspace, post: sinks.MailSink) -> make.Workspace:
-    return delivering.reaching(alice, smtp=post.url)
 
 
 def _sql(words: str) -> Callable[[make.Workspace], None]:

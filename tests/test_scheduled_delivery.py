@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -21,21 +20,9 @@ from everfix.documents.model import Chart, Document, Figures, Table
 from everfix.identity.members import Member
 from everfix.reports import build, definitions, sending, ticks, variants, watchdog
 from everfix.reports.runs import Run
-from tests import delivering, make, sinks
+from tests import make, sinks
 from tests.conftest import Clock
 from tests.test_schedules import NOON, definition, get, made, schedule, tick
-
-
-@pytest.fixture
-def post() -> Iterator[sinks.MailSink]:
-    with sinks.mail() as sink:
-        yield sink
-
-
-@pytest.fixture
-def anna(alice: make.Workspace, post: sinks.MailSink) -> make.Workspace:
-    """Alice's workspace with a mail server."""
-    return delivering.reaching(alice, smtp=post.url)
 
 
 def ledger(workspace: make.Workspace) -> list[Delivery]:

@@ -73,8 +73,8 @@ def send(envelope: Envelope) -> Json:
 
     guard, context = envelope.guard if guarded else None, ssl.create_default_context()
     to, sent_by = smtp.server(url), parseaddr(sender)[1]
-    accepted = lambda words: envelope.accepted(receipt(words))  # noqa: E731
-    return receipt(smtp.send(to, sent_by, envelope.target.recipient, compose, guard, context, accepted))
+    heard = smtp.send(to, sent_by, envelope.target.recipient, compose, guard, context, lambda words: envelope.accepted(receipt(words)))
+    return receipt(heard)
 
 
 def _ways(envelope: Envelope) -> list[tuple[tuple[list[Artifact], list[Artifact]], list[Picture]]]:

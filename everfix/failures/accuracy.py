@@ -119,12 +119,12 @@ def _scores(said: np.ndarray[Any, Any], came: np.ndarray[Any, Any]) -> dict[str,
 def _area(said: np.ndarray[Any, Any], came: np.ndarray[Any, Any]) -> float | None:
     """Return the chance that a hit was given more than what was none (Mann and Whitney 1947); None where only one outcome was seen.
 
-    By ranks, not by scikit-learn, which brings pandas and pyarrow into the server.
+    By SciPy, not by scikit-learn, which brings pandas and pyarrow into the server.
     """
-    hits, others = float(came.sum()), float(len(came) - came.sum())
-    if not hits or not others:
+    hits, others = said[came > 0], said[came == 0]
+    if not len(hits) or not len(others):
         return None
-    return float((stats.rankdata(said)[came > 0].sum() - hits * (hits + 1) / 2) / (hits * others))
+    return float(stats.mannwhitneyu(hits, others, method="asymptotic").statistic / (len(hits) * len(others)))
 
 
 def _brier(said: np.ndarray[Any, Any], came: np.ndarray[Any, Any]) -> float:

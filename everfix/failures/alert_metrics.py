@@ -9,6 +9,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from everfix.failures import analyses
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
@@ -49,7 +51,7 @@ METRICS: Mapping[str, Metric] = {
     "degraded_scoring_rate": Metric(
         "Analyses that the rules wrote because the model could not",
         "share",
-        "SELECT avg((model = 'rules' AND note <> '')::int)::float FROM analyses WHERE created_at >= :start AND created_at < :end",
+        f"SELECT avg(({analyses.DEGRADED})::int)::float FROM analyses WHERE created_at >= :start AND created_at < :end",
     ),
     "issue_count": Metric("Issues", "count", f"SELECT count(*) FROM ({_CAME}) i"),
     "open_loops": Metric("Open loops", "count", "SELECT count(*) FROM patterns WHERE status IN ('emerging', 'active')"),

@@ -29,6 +29,7 @@ from everfix.ingest.events import Issue
 
 TASK = "failures.analyse"
 RULES = "rules"
+DEGRADED = f"model = '{RULES}' AND note <> ''"  # of an analysis: the rules wrote what a model was asked for
 LATER = -1  # priority: learning comes first
 
 

@@ -6,7 +6,6 @@ from `TIED` on two patterns are tied, and patterns that are tied with most of ea
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,9 @@ from itertools import combinations
 from typing import Any
 from uuid import UUID
 
+import numpy as np
+from scipy.cluster import hierarchy
+from scipy.spatial import distance
 from sqlalchemy import Index, Uuid, delete, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -28,6 +30,7 @@ from everfix.errors import NotFound
 from everfix.failures import normalise, sources
 
 TIED, TIED_OF = 4.0, 0.6  # bits of shared structure from which on two patterns are tied, and their share of what can be had among so few
+TINY = 1e-9
 COMMON = 0.5  # of a tie, that any two patterns of a cluster share on average
 MOST_PATTERNS = 2_000  # the riskiest that one computation looks at
 MOST_SHARING = 60  # patterns that may share one thing before it ties none of them
@@ -141,28 +144,18 @@ def gather(nodes: Sequence[Node], found: Sequence[Tie]) -> list[tuple[list[Node]
 
 
 def _joined(nodes: Sequence[Node], found: Sequence[Tie], least: float) -> dict[UUID, UUID]:
-    """Return the group of each node, named by one of its nodes: average linkage over the ties."""
-    held: dict[UUID, list[UUID]] = {node.id: [node.id] for node in nodes}
-    bits: dict[UUID, dict[UUID, float]] = {node.id: {} for node in nodes}
+    """Return the group of each node, named by its first node: average linkage over the ties, as long as the mean of the bits is `least`."""
+    if not found:
+        return {node.id: node.id for node in nodes}
+    place = {node.id: n for n, node in enumerate(nodes)}
+    bits = np.zeros((len(nodes), len(nodes)))
     for tie in found:
-        bits[tie.one][tie.other] = bits[tie.other][tie.one] = tie.bits
-    waiting = [(-tie.bits, tie.one, tie.other) for tie in found]
-    heapq.heapify(waiting)
-    while waiting:
-        mean, one, other = heapq.heappop(waiting)
-        now = bits.get(one, {}).get(other)
-        if now is None or -mean != now / (len(held[one]) * len(held[other])):
-            continue  # one of them has joined another group since
-        if -mean < least:
-            break
-        held[one] += held.pop(other)
-        for third, sum_ in bits.pop(other).items():
-            del bits[third][other]
-            if third != one:
-                bits[one][third] = bits[third][one] = bits[one].get(third, 0.0) + sum_
-        for third, sum_ in bits[one].items():
-            heapq.heappush(waiting, (-sum_ / (len(held[one]) * len(held[third])), one, third))
-    return {node: one for one, group in held.items() for node in group}
+        bits[place[tie.one], place[tie.other]] = bits[place[tie.other], place[tie.one]] = tie.bits
+    apart = bits.max() - bits
+    np.fill_diagonal(apart, 0.0)
+    groups = hierarchy.fcluster(hierarchy.linkage(distance.squareform(apart), "average"), bits.max() - least + TINY, "distance")
+    first: dict[int, UUID] = {}
+    return {node.id: first.setdefault(int(group), node.id) for node, group in zip(nodes, groups, strict=True)}
 
 
 def structure(held: Sequence[Node], inside: Sequence[Tie]) -> list[Json]:

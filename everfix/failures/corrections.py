@@ -8,11 +8,9 @@ that went over) is kept with it, for the way back.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, func, select, text
@@ -23,19 +21,13 @@ from everfix.core import clock, ids, jobs
 from everfix.core import db as database
 from everfix.core.db import Base, Json, WorkspaceRow
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import belongings, figures, fingerprint, patterns, rules, watches
+from everfix.failures import belongings, fingerprint, patterns, placing, watches
 from everfix.failures.patterns import Pattern
-from everfix.failures.rules import Rules, Subject, Word
+from everfix.failures.rules import Rules, Word
 from everfix.ingest.events import Issue
 
 KINDS = ("merge", "split", "detach", "link", "unlink")
 MOST = 500  # issues that one word may name
-CHUNK = 2_000  # failures that are moved before it is told how far it is
-Told = Callable[[int, int], None]  # hears how many of how many failures were moved
-
-
-def silent(_done: int, _of: int) -> None:
-    """Tell nobody."""
 
 
 class Correction(WorkspaceRow, Base):
@@ -74,7 +66,7 @@ def rules_of(db: Session) -> Rules:
     held = _compiled.get(workspace)
     if held is not None and held[0] == now and not db.info.get("corrections"):
         return held[1]
-    made = Rules.of(_words(db))
+    made = Rules.of(words_of(db))
     if not db.info.get("corrections"):  # what this transaction itself said may still be rolled back
         _compiled[workspace] = (now, made)
         for old in list(_compiled)[:-KEPT]:
@@ -82,7 +74,8 @@ def rules_of(db: Session) -> Rules:
     return made
 
 
-def _words(db: Session) -> list[Word]:
+def words_of(db: Session) -> list[Word]:
+    """Return the words that stand, in the order in which they were said."""
     said = select(Correction.number, Correction.id, Correction.source_id, Correction.target_id, Correction.symptoms)
     rows = db.execute(said.where(Correction.revoked_at.is_(None)).order_by(Correction.number))
     return [Word(row.number, row.id, row.source_id, row.target_id, tuple(row.symptoms)) for row in rows]
@@ -108,15 +101,6 @@ def symptom(issue: Issue) -> str:
     return issue.symptom or str(issue.fingerprint)
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a word would do: failures that would move, how many of them are the ones named, and from which patterns to which."""
-
-    failures: int
-    named: int
-    moves: list[dict[str, Any]]
-
-
 def merge(
     db: Session,
     target_id: UUID,
@@ -125,11 +109,11 @@ def merge(
     by: audit.Actor,
     reason: str = "",
     word: UUID | None = None,
-    told: Told = silent,
+    told: placing.Told = placing.silent,
 ) -> Correction:
     """Say that all failures of `source_id`, past and to come, are those of `target_id`. Raises NotFound, and Conflict where they are one."""
     merging(db, target_id, source_id)
-    source, target = _live(db, source_id), _live(db, target_id)
+    source, target = live(db, source_id), live(db, target_id)
     made = _said(db, "merge", source.id, target.id, (), by, reason, word=word)
     made.before |= belongings.hand_over(db, source.id, target.id)
     source.merged_into = target.id
@@ -145,7 +129,7 @@ def split(
     by: audit.Actor,
     reason: str = "",
     word: UUID | None = None,
-    told: Told = silent,
+    told: placing.Told = placing.silent,
 ) -> Correction:
     """Say that these failures of a pattern, and all like them, are a pattern of their own."""
     found = members(db, pattern_id, issue_ids)
@@ -162,7 +146,7 @@ def detach(
     by: audit.Actor,
     reason: str = "",
     said: Sequence[UUID] = (),
-    told: Told = silent,
+    told: placing.Told = placing.silent,
 ) -> list[Correction]:
     """Say that each of these failures is a pattern of its own, with all that are equal to it."""
     firsts = {symptom(issue): issue for issue in reversed(members(db, pattern_id, issue_ids))}
@@ -177,7 +161,7 @@ def link(
     db: Session, issue_ids: Sequence[UUID], pattern_id: UUID, *, by: audit.Actor, reason: str = "", made: UUID | None = None
 ) -> Correction:
     """Say that these failures, and all that are equal to them, belong to a pattern; an open one joins its loop."""
-    target = _live(db, pattern_id)
+    target = live(db, pattern_id)
     found = subjects(db, issue_ids)
     symptoms = tuple(dict.fromkeys(symptom(issue) for issue in found))
     return _done(db, _said(db, "link", None, target.id, symptoms, by, reason, made=made), by, linked=[issue.id for issue in found])
@@ -191,11 +175,11 @@ def unlink(db: Session, issue_ids: Sequence[UUID], *, by: audit.Actor, reason: s
     return _done(db, _said(db, "unlink", sources.pop() if len(sources) == 1 else None, None, symptoms, by, reason), by)
 
 
-def undo(db: Session, correction_id: UUID, *, by: audit.Actor, told: Told = silent) -> Correction:
+def undo(db: Session, correction_id: UUID, *, by: audit.Actor, told: placing.Told = placing.silent) -> Correction:
     """Take a word back: everything is as if it had not been said. Raises NotFound, and Conflict where it was taken back before."""
     database.lock(db, "loop")
     row = _standing(db, correction_id)
-    words = _words(db)
+    words = words_of(db)
     old, new = Rules.of(words), Rules.of(word for word in words if word.id != row.id)
     db.info["corrections"] = True
     if row.kind == "merge":
@@ -203,7 +187,7 @@ def undo(db: Session, correction_id: UUID, *, by: audit.Actor, told: Told = sile
         at = old.merged[row.target_id].pattern if row.target_id in old.merged else row.target_id
         belongings.take_back(db, row.source_id, at, row.before)
     db.execute(text(_OPEN_AGAIN), {"ids": row.before.get("joined", [])})
-    touched, _ = _move(db, old, new, told)
+    touched, _ = placing.move(db, old, new, told)
     row.revoked_at, row.revoked_by = clock.now(), by.name
     db.flush()
     _join_again(db, row.before.get("joined", []))
@@ -221,7 +205,7 @@ def reach(db: Session, correction_id: UUID) -> int:
 
 def merging(db: Session, target_id: UUID, source_id: UUID) -> int:
     """Return how many failures a merge is about; raises as `merge` does."""
-    source, target = _live(db, source_id), _live(db, target_id)
+    source, target = live(db, source_id), live(db, target_id)
     if source.id == target.id:
         raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
     return source.issue_count
@@ -274,33 +258,8 @@ def last(db: Session, pattern_id: UUID) -> Correction:
     return row
 
 
-def preview(db: Session, *, source: UUID | None, target: UUID | None, issue_ids: Sequence[UUID] = ()) -> Preview:
-    """Return what merging `source` into `target` (no issues), or moving these issues to `target` (None: out of their patterns), would do."""
-    symptoms: tuple[str, ...] = ()
-    if issue_ids:
-        symptoms = tuple(dict.fromkeys(symptom(issue) for issue in subjects(db, issue_ids)))
-    elif source is not None and target is not None and _live(db, source).id == _live(db, target).id:
-        raise Conflict("a pattern cannot be merged with itself", details={"source_pattern_id": "another pattern"})
-    words = _words(db)
-    own = ids.new()
-    said = Word(10**9, own, source if not symptoms else None, own if symptoms and target is None else target, symptoms)
-    moves: dict[tuple[UUID | None, UUID | None], int] = {}
-    for subject, now, count, to in _placed(db, Rules.of(words), Rules.of([*words, said])):
-        if to.pattern != now:
-            moves[now, to.pattern] = moves.get((now, to.pattern), 0) + count
-        del subject
-    shown = [
-        {
-            "from": now and ids.show(ids.Prefix.PATTERN, now),
-            "to": None if to in (None, own) else ids.show(ids.Prefix.PATTERN, to),
-            "failures": n,
-        }
-        for (now, to), n in sorted(moves.items(), key=lambda item: -item[1])
-    ]
-    return Preview(sum(moves.values()), len(set(issue_ids)), shown)
-
-
-def _live(db: Session, pattern_id: UUID) -> Pattern:
+def live(db: Session, pattern_id: UUID) -> Pattern:
+    """Return a pattern; raises NotFound, and Conflict for one that was merged into another."""
     found = patterns.get(db, pattern_id)
     if found.merged_into is not None:
         into = ids.show(ids.Prefix.PATTERN, found.merged_into)
@@ -310,7 +269,7 @@ def _live(db: Session, pattern_id: UUID) -> Pattern:
 
 def members(db: Session, pattern_id: UUID, issue_ids: Sequence[UUID]) -> list[Issue]:
     """Return these failures of a pattern; raises NotFound, Conflict where the pattern was merged, Invalid for those that are not its own."""
-    _live(db, pattern_id)
+    live(db, pattern_id)
     found = subjects(db, issue_ids)
     strange = [issue for issue in found if issue.pattern_id != pattern_id]
     if strange:
@@ -345,9 +304,9 @@ def _said(
     return row
 
 
-def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] = (), told: Told = silent) -> Correction:
+def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] = (), told: placing.Told = placing.silent) -> Correction:
     """Let a word take effect: move what it places anew, count, and let predictions follow."""
-    words = _words(db)
+    words = words_of(db)
     db.add(row)
     db.flush()
     db.info["corrections"] = True
@@ -356,7 +315,7 @@ def _done(db: Session, row: Correction, by: audit.Actor, linked: Sequence[UUID] 
     about = {one for one in (row.source_id, row.target_id) if one is not None}
     before = belongings.snapshot(db, about | belongings.of_symptoms(db, row.symptoms))
     belongings.remember_before(db, before)
-    touched, moved = _move(db, old, new, told)
+    touched, moved = placing.move(db, old, new, told)
     joined = db.execute(text(_JOIN), {"ids": [*moved, *linked], "linked": list(linked), "recurring": patterns.RECURRING}).scalars().all()
     made = row.before.get("made")
     row.before = {**row.before, "patterns": {k: v for k, v in before.items() if k != made}, "joined": [str(one) for one in joined]}
@@ -378,38 +337,6 @@ def _tell(db: Session, row: Correction, words: str, by: audit.Actor) -> None:
         watches.tell(db, pattern_id, words, by=by)
 
 
-def _placed(db: Session, old: Rules, new: Rules) -> list[tuple[Subject, UUID | None, int, rules.Place]]:
-    """Return each kind of failure that the rules may place differently: what it is, where it is now, how many, and where it belongs."""
-    look = rules.difference(old, new)
-    given = {"symptoms": list(look.symptoms), "homes": list(look.homes), "patterns": list(look.patterns)}
-    out = []
-    for row in db.execute(text(_SUBJECTS), given):
-        subject = Subject(row.fingerprint, row.symptom, row.resembles, row.home_id)
-        out.append((subject, row.pattern_id, int(row.failures), new.place(subject)))
-    return out
-
-
-def _move(db: Session, old: Rules, new: Rules, told: Told) -> tuple[set[UUID], list[UUID]]:
-    """Put every failure where the new rules have it, CHUNK by CHUNK; returns the patterns touched and the issues that changed their pattern."""
-    rows, touched, many = [], set(), 0
-    for subject, now, count, to in _placed(db, old, new):
-        rows.append({**subject._asdict(), "now": now, "to": to.pattern, "word": to.word})
-        touched |= {one for one in (now, to.pattern) if one is not None and now != to.pattern}
-        many += count
-    if not rows:
-        return set(), []
-    given: dict[str, Any] = {"rows": json.dumps(rows, default=str), "at": clock.now()}
-    if many <= CHUNK:
-        moved = db.execute(text(_MOVE.format("")), given).all()
-    else:
-        moved, wanted = [], db.execute(text(_MOVING), given).scalars().all()
-        for start in range(0, len(wanted), CHUNK):
-            told(start, len(wanted))
-            moved += db.execute(text(_MOVE.format(_CHUNK)), {**given, "ids": wanted[start : start + CHUNK]}).all()
-    figures.fold(db, sorted(touched))
-    return touched, [row.id for row in moved if row.changed]
-
-
 def _follow(db: Session, touched: set[UUID]) -> None:
     """Let predictions, risk and recommendations of these patterns follow, apart from whoever waits for the answer."""
     if touched:
@@ -429,38 +356,6 @@ def explained(db: Session, issue: Issue) -> Json | None:
     return {"version": "human", "stage": "person", "confidence": 1.0, "why": why, "nearest": None, "machine": issue.assignment}
 
 
-def overruled(db: Session) -> list[dict[str, Any]]:
-    """Return how often people overruled each stage of grouping: what it assigned, what was moved, and the share that stood."""
-    return [dict(row) for row in db.execute(text(OVERRULED)).mappings()]
-
-
-# An assignment is overruled when its issue is not where the machine put it.
-OVERRULED = """
-SELECT coalesce(assignment->>'stage', 'unknown') AS stage, count(*)::int AS assigned,
-    (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::int AS overruled,
-    round(1 - (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::numeric / count(*), 4)::float AS stood
-FROM issues WHERE fingerprint IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
-"""
-_OF = "id, fingerprint, symptom, resembles, home_id, pattern_id"
-_SUBJECTS = f"""
-SELECT fingerprint, symptom, resembles, home_id, pattern_id, count(*) AS failures FROM (
-    SELECT {_OF} FROM issues WHERE fingerprint = ANY(:symptoms)
-    UNION SELECT {_OF} FROM issues WHERE symptom = ANY(:symptoms) AND symptom IS NOT NULL
-    UNION SELECT {_OF} FROM issues WHERE resembles = ANY(:symptoms) AND resembles IS NOT NULL
-    UNION SELECT {_OF} FROM issues WHERE pattern_id = ANY(:patterns) AND home_id = ANY(:homes)
-) i GROUP BY 1, 2, 3, 4, 5
-"""  # noqa: S608 - built from the constant above
-_ROWS = """jsonb_to_recordset(cast(:rows AS jsonb))
-    AS r(fingerprint text, symptom text, resembles text, home uuid, now uuid, "to" uuid, word uuid)
-WHERE i.fingerprint = r.fingerprint AND i.symptom IS NOT DISTINCT FROM r.symptom AND i.resembles IS NOT DISTINCT FROM r.resembles
-    AND i.home_id IS NOT DISTINCT FROM r.home AND i.pattern_id IS NOT DISTINCT FROM r.now
-    AND (i.pattern_id IS DISTINCT FROM r.to OR i.correction_id IS DISTINCT FROM r.word)"""
-_MOVE = f"""
-UPDATE issues i SET pattern_id = r.to, correction_id = r.word, updated_at = :at FROM {_ROWS} {{}}
-RETURNING i.id, r.to IS DISTINCT FROM r.now AS changed
-"""  # noqa: S608 - built from the constant above
-_MOVING = f"SELECT i.id FROM issues i, {_ROWS} ORDER BY i.id"  # noqa: S608 - the same
-_CHUNK = "AND i.id = ANY(:ids)"
 _JOIN = """
 UPDATE issues i SET status = 'in_loop', updated_at = now() FROM patterns p
 WHERE p.id = i.pattern_id AND i.id = ANY(:ids) AND i.status = 'open' AND (p.issue_count >= :recurring OR i.id = ANY(:linked)) RETURNING i.id

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -84,3 +85,17 @@ def of(db: Session, since: datetime, until: datetime) -> Overrulings:
     """Return the figures of the failures that occurred, and the words that were said, in [since, until)."""
     row = db.execute(text(query()), {"start": since, "end": until}).mappings().one()
     return Overrulings(**row)
+
+
+def by_stage(db: Session) -> list[dict[str, Any]]:
+    """Return how often people overruled each stage of grouping: what it assigned, what was moved, and the share that stood."""
+    return [dict(row) for row in db.execute(text(_STAGES)).mappings()]
+
+
+# An assignment is overruled when its issue is not where the machine put it.
+_STAGES = """
+SELECT coalesce(assignment->>'stage', 'unknown') AS stage, count(*)::int AS assigned,
+    (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::int AS overruled,
+    round(1 - (count(*) FILTER (WHERE correction_id IS NOT NULL AND pattern_id IS DISTINCT FROM home_id))::numeric / count(*), 4)::float AS stood
+FROM issues WHERE fingerprint IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+"""

@@ -18,18 +18,21 @@ from everfix import audit
 from everfix.core import ids, jobs
 from everfix.core.db import Json
 from everfix.errors import Conflict, Invalid, NotFound
-from everfix.failures import corrections
+from everfix.failures import corrections, placing, previews
 from everfix.failures.corrections import Correction
 
 TASK = "failures.regroup"
 LARGE = 5_000  # failures up to which a word is said at once
 
 
+Act = Literal["merge", "split", "detach", "undo"]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wish:
     """What somebody wants to say about a pattern: merge `source` into it, part `issues` from it, or take the word `undone` back."""
 
-    act: Literal["merge", "split", "detach", "undo"]
+    act: Act
     pattern: UUID | None
     source: UUID | None = None
     issues: tuple[UUID, ...] = ()
@@ -62,7 +65,7 @@ def say(db: Session, wish: Wish, *, by: audit.Actor) -> Answer:
     """Do it at once, or queue it where it moves more than LARGE failures. Raises NotFound, Conflict and Invalid as the word itself does."""
     many = _size(db, wish)
     if many <= LARGE:
-        words = _do(db, wish, by, [], corrections.silent)
+        words = _do(db, wish, by, [], placing.silent)
         return Answer(words, None, sum(word.moved for word in words))
     speaker = {"kind": by.kind, "actor_id": _text(by.actor_id), "name": by.name, "ip": by.ip, "trace_id": by.trace_id}
     own = [str(ids.new()) for _ in wish.issues or (None,)]
@@ -77,10 +80,10 @@ def _size(db: Session, wish: Wish) -> int:
     if wish.act == "merge":
         return corrections.merging(db, _sure(wish.pattern), _sure(wish.source))
     corrections.members(db, _sure(wish.pattern), wish.issues)
-    return corrections.preview(db, source=wish.pattern, target=None, issue_ids=wish.issues).failures
+    return previews.of(db, source=wish.pattern, target=None, issue_ids=wish.issues).failures
 
 
-def _do(db: Session, wish: Wish, by: audit.Actor, own: list[UUID], told: corrections.Told) -> list[Correction]:
+def _do(db: Session, wish: Wish, by: audit.Actor, own: list[UUID], told: placing.Told) -> list[Correction]:
     if wish.act == "undo":
         return [corrections.undo(db, _sure(wish.undone), by=by, told=told)]
     pattern, first = _sure(wish.pattern), next(iter(own), None)

@@ -11,6 +11,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from everfix.failures import analyses
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
@@ -52,7 +54,7 @@ SELECT i.id, i.title, i.source, i.kind, i.severity, i.ingested_at, i.analyzed_at
     p.name, p.issue_count, p.confidence, p.status, f.probability, f.window_days, r.title AS fix, r.status AS fix_status, v.verdict
 FROM issues i
 LEFT JOIN LATERAL (SELECT count(*) AS signals FROM signals WHERE issue_id = i.id) s ON true
-LEFT JOIN LATERAL (SELECT model = 'rules' AND note <> '' AS degraded FROM analyses WHERE issue_id = i.id ORDER BY number DESC LIMIT 1) a ON true
+LEFT JOIN LATERAL (SELECT {analyses.DEGRADED} AS degraded FROM analyses WHERE issue_id = i.id ORDER BY number DESC LIMIT 1) a ON true
 LEFT JOIN patterns p ON p.id = i.pattern_id
 LEFT JOIN LATERAL (
     SELECT probability, window_days FROM predictions WHERE pattern_id = p.id AND status = 'active' ORDER BY generated_at DESC LIMIT 1

@@ -107,6 +107,7 @@ SOURCES = (
         overrulings.query(issue_inside("i"), inside("p")),
         (DAYS, SEGMENT),
         figures=True,
+        ids=("joined", "parted", "overruled", "per_thousand_low", "per_thousand_high", "pairs_seen"),
     ),
     Source(
         "model_auc_summary_with_prev",

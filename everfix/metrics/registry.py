@@ -86,16 +86,15 @@ def band(psi: float | None) -> str | None:
 
 
 def registered(db: Session, by: Principal) -> list[Registered]:
-    """Return the newest version of each registered model that `by` may see, by name."""
+    """Return the newest version of each registered model that `by` may see, by name; the first MOST."""
     query = projects.within(Model, by).where(Model.registered_name.is_not(None), Model.status == "succeeded")
     order = (Model.project_id, Model.registered_name, func.coalesce(Model.finished_at, Model.created_at).desc(), Model.id.desc())
     found = []
     for _, versions in groupby(db.execute(query.order_by(*order)).scalars(), key=lambda model: (model.project_id, model.registered_name)):
         newest, *older = versions
         found.append((newest, next((value for model in older[:1] if (value := auc(model)) is not None), None)))
-    return [
-        Registered(model, before, *_served(db, model)) for model, before in sorted(found, key=lambda pair: str(pair[0].registered_name))
-    ]
+    found.sort(key=lambda pair: str(pair[0].registered_name))
+    return [Registered(model, before, *_served(db, model)) for model, before in found[:MOST]]
 
 
 def _served(db: Session, model: Model) -> tuple[list[Deployment], list[Check]]:
@@ -152,7 +151,7 @@ def models(found: Sequence[Registered]) -> Table:
             one.auc_delta,
             one.checks[0].at.isoformat() if one.checks else None,
         )
-        for one in found[:MOST]
+        for one in found
     ]
     return _table("registered_models", "Registered models", columns, rows, "No model is registered here, or none that you may see.")
 

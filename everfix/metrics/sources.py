@@ -113,7 +113,7 @@ class Source:
     empty: str = "Nothing to show for this period."
     figures: bool = False
     picture: Picture | None = None
-    ids: tuple[str, ...] = ()  # columns that only programs read: in the data, not on pages and in reports
+    ids: tuple[str, ...] = ()  # columns for programs, ids and what would crowd a page: in the data, not on pages and in reports
 
 
 def column(key: str, title: str, unit: Unit = Unit.TEXT, **more: bool | Literal["up", "down"]) -> Column:

@@ -27,7 +27,8 @@ Json = dict[str, Any]
 Word = Annotated[str, AfterValidator(fields.storable), Form(max_length=200)]
 Lines = Annotated[str, AfterValidator(fields.storable), Form(max_length=4000)]
 SNOOZES = {1: "1 hour", 8: "8 hours", 24: "1 day", 168: "1 week"}
-MONTH = 525_600  # minutes of a year, the longest window
+LARGEST = 1e15
+YEAR = 525_600  # minutes of it: the longest window
 NO_DATA = {"ignore": "stay quiet", "fire": "fire"}
 
 
@@ -147,9 +148,9 @@ def _values(visit: Visit, kind: str, given: Json) -> Json:
     if given["no_data"] not in NO_DATA:
         raise Invalid(f"{given['no_data'][:20]!r} is no answer", details={"no_data": f"one of {', '.join(NO_DATA)}"})
     values |= {"metric": given["metric"], "operator": given["operator"], "no_data": given["no_data"]}
-    values["threshold"] = _number("threshold", given["threshold"], -1e15, 1e15)
-    values["window_minutes"] = int(_number("window_minutes", given["window_minutes"], 1, MONTH, whole=True))
-    return values | {"cooldown_minutes": int(_number("cooldown_minutes", given["cooldown_minutes"], 0, MONTH, whole=True))}
+    values["threshold"] = _number("threshold", given["threshold"], -LARGEST, LARGEST)
+    values["window_minutes"] = int(_number("window_minutes", given["window_minutes"], 1, YEAR, whole=True))
+    return values | {"cooldown_minutes": int(_number("cooldown_minutes", given["cooldown_minutes"], 0, YEAR, whole=True))}
 
 
 def _number(field: str, text: str, least: float, most: float, *, whole: bool = False) -> float:
@@ -158,8 +159,8 @@ def _number(field: str, text: str, least: float, most: float, *, whole: bool = F
     except ValueError:
         found = math.nan
     if not least <= found <= most or (whole and found != int(found)):
-        allowed = f"a {'whole ' if whole else ''}number from {least:g} to {most:g}"
-        raise Invalid(f"{field.replace('_', ' ')}: {text[:40]!r} does not fit", details={field: allowed})
+        bounds = "" if most >= LARGEST else f" from {least:g} to {most:g}"
+        raise Invalid(f"{text[:40]!r} does not fit", details={field: f"a {'whole ' if whole else ''}number{bounds}"})
     return found
 
 

@@ -129,14 +129,14 @@ def _graph(row: Cluster, members: Sequence[Pattern], width: int, height: int, ma
         for one, other in [_ends(edge)]
         if {one, other} <= at.keys()
     ]
-    drawn = graphs.place(len(members), [edge[:3] for edge in edges], width, height, margin)
+    places = graphs.place(len(members), [edge[:3] for edge in edges], width, height, margin)
     most = max((pattern.issue_count for pattern in members), default=1) or 1
     strongest = max((bits for _, _, bits, _ in edges), default=1.0) or 1.0
     return {
         "width": width,
         "height": height,
         "lines": [
-            {"from": drawn.places[a], "to": drawn.places[b], "weight": round(1 + 4 * bits / strongest, 1), "said": _said(parts)}
+            {"from": places[a], "to": places[b], "weight": round(1 + 4 * bits / strongest, 1), "said": _said(parts)}
             for a, b, bits, parts in edges
         ],
         "nodes": [
@@ -149,7 +149,7 @@ def _graph(row: Cluster, members: Sequence[Pattern], width: int, height: int, ma
                 "band": shown.band(pattern.risk_score),
                 "anchor": "start" if x < width * 0.2 else "end" if x > width * 0.8 else "middle",
             }
-            for pattern, (x, y) in zip(members, drawn.places, strict=True)
+            for pattern, (x, y) in zip(members, places, strict=True)
         ],
     }
 

@@ -26,7 +26,7 @@ from everfix.metrics.dashboards import Dashboard, Part
 from everfix.metrics.periods import Period
 from everfix.reports import previews, runs, saving, stories
 from everfix.reports.runs import Run
-from everfix.web import model_health, reports, session, shell, shown
+from everfix.web import model_health, pictures, reports, session, shell, shown
 from everfix.web.dashboard import QUIET
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +39,6 @@ HEIGHT = 240
 TOO_MANY = 0.8  # not linked at the fourth stage of the pipeline: a sign that something is set up wrongly
 # Columns of tables that stand in half the page's width.
 KEEP = {"offer_performance_grouped": ("group", "impressions", "conversions", "conversion_rate")}
-NARROW = 12  # columns of the heatmap
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -150,8 +149,8 @@ def _cards(db: Session, reader: shown.Reader, view: View, period: Period) -> lis
     made = []
     for part in view.dashboard.parts:
         if query.find(part.source).figures:
-            table = query.table(db, part.source, period, view.params(part))
-            made += [shown.card(reader, figure) for figure in blocks.figures(query.find(part.source), table).figures]
+            source, table = query.find(part.source), query.table(db, part.source, period, view.params(part))
+            made += [shown.card(reader, figure) for figure in blocks.figures(source, blocks.without(table, source.ids)).figures]
     return made
 
 
@@ -223,9 +222,9 @@ def _parts(visit: session.Visit, reader: shown.Reader, view: View, period: Perio
         if part.source == "anomaly_candidates":
             one |= {"kind": "anomalies", "rows": _anomalies(reader, view, table), "empty": source.empty}
         elif part.source == "segment_patterns":
-            one |= {"kind": "heatmap", "grid": heatmap(table), "empty": source.empty}
+            one |= {"kind": "heatmap", "grid": pictures.heatmap(table), "empty": source.empty}
         elif part.source == "latency_runs":
-            one |= {"kind": "runs", "bars": _bars(reader, table), "empty": source.empty}
+            one |= {"kind": "runs", "bars": pictures.bars(reader, table), "empty": source.empty}
         else:
             drawn = next((block for block in blocks.of(table) if isinstance(block, Chart)), None)
             one["chart"] = shown.chart(reader, drawn, height=HEIGHT) if drawn else None
@@ -252,17 +251,6 @@ def _anomalies(reader: shown.Reader, view: View, table: Table) -> list[Json]:
     return found
 
 
-def _bars(reader: shown.Reader, table: Table) -> list[Json]:
-    """Return a bar for each run, oldest first: its height against the 95th percentile in twentieths, its id and exact latency."""
-    made = []
-    for row in reversed(table.rows):
-        run, kind, status, _, seconds, of_p95 = row
-        height = min(20, max(1, round(20 * float(of_p95 or 0) / 1.25)))
-        title = f"{kind} {run}: {float(seconds or 0):.2f} s, {reader.words(status, Unit.TEXT)}"
-        made.append({"height": height, "status": status, "title": title})
-    return made
-
-
 def _pipeline(view: View, table: Table) -> Json:
     """Return the pipeline's heading with the window really used, and whether too many were dropped by its fourth stage."""
     hours = pipeline_hours(view.days)
@@ -275,19 +263,6 @@ def _pipeline(view: View, table: Table) -> Json:
 def pipeline_hours(days: int) -> int:
     """Return the pipeline's window for a period: a week at most."""
     return min(24 * days, 168)
-
-
-def heatmap(table: Table) -> Json:
-    """Return segments against patterns: a column for each segment, a row for each pattern, and how strong each cell's colour is (0–5)."""
-    columns = list(dict.fromkeys(str(row[0]) for row in table.rows))[:NARROW]
-    most = max((int(row[2] or 0) for row in table.rows), default=0)
-    lines: dict[str, Json] = {}
-    for row, link in zip(table.rows, table.links, strict=True):
-        if str(row[0]) in columns:
-            line = lines.setdefault(str(link), {"pattern": row[1], "href": link, "cells": []})
-            count = int(row[2] or 0)
-            line["cells"].append({"segment": row[0], "count": count, "level": -(-5 * count // most) if most else 0})
-    return {"columns": columns, "rows": list(lines.values())}
 
 
 @router.get("/dashboards/executive/explain")

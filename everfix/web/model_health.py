@@ -31,7 +31,7 @@ def _part(reader: shown.Reader, table: Table, name: str) -> Json:
         "id": name,
         "title": table.title,
         "about": ABOUT[table.key],
-        "span": 6 if table.key == "feature_importance" else 12,
+        "span": 12,
         "kind": "table",
         "warning": "",
         "chart": None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Form
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from everfix.core import clock, fields, ids
 from everfix.errors import Invalid, NotFound
-from everfix.failures import closures, corrections, patterns, regrouping, watches
+from everfix.failures import closures, patterns, previews, regrouping, watches
 from everfix.failures.corrections import Correction
 from everfix.failures.patterns import Pattern
 from everfix.failures.regrouping import Wish
@@ -49,20 +49,18 @@ def say(
     if kind != "merge" and not members:
         raise Invalid("choose failures first", details={"chosen": "one or more failures of this pattern"})
     if not sure:
-        would = corrections.preview(visit.db, source=other or pattern.id, target=pattern.id if other else None, issue_ids=members)
+        would = previews.of(visit.db, source=other or pattern.id, target=pattern.id if other else None, issue_ids=members)
         held = {"kind": kind, "source": ids.show(ids.Prefix.PATTERN, other) if other else "", "name": name, "reason": reason}
         title = patterns.get(visit.db, other).name if other else ""
         return shell.page(
             visit, "patterns/preview.html", pattern=pattern, would=would, held=held, chosen=chosen or [], other=title, parts=len(members),
             large=regrouping.LARGE,
         )  # fmt: skip
-    wish = Wish(_act(kind), pattern.id, other, tuple(members), name=name.strip() if kind == "split" else "", reason=reason.strip())
+    wish = Wish(
+        cast("regrouping.Act", kind), pattern.id, other, tuple(members), name=name.strip() if kind == "split" else "", reason=reason.strip()
+    )
     regrouping.say(visit.db, wish, by=visit.who)
     return shell.go(f"/patterns/{pattern.id}#words")
-
-
-def _act(kind: str) -> Literal["merge", "split", "detach"]:
-    return "merge" if kind == "merge" else "split" if kind == "split" else "detach"
 
 
 @router.post("/patterns/{pattern_id}/words/{correction_id}/undo")

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from everfix.api import fields, pages
 from everfix.core import ids
 from everfix.deps import Db, Page, needs
-from everfix.failures import corrections, regrouping
+from everfix.failures import corrections, overrulings, regrouping
 from everfix.failures.corrections import Correction
 from everfix.failures.regrouping import Wish
 from everfix.identity.principals import Principal, Scope
@@ -104,7 +104,7 @@ def listed(
 @router.get("/quality")
 def quality(db: Db, who: Reader) -> Quality:
     """How often people overruled each stage of grouping."""
-    return Quality(data=[Stage(**row) for row in corrections.overruled(db)])
+    return Quality(data=[Stage(**row) for row in overrulings.by_stage(db)])
 
 
 @router.post("/{correction_id}/undo", response_model=CorrectionOut, responses=LATER)

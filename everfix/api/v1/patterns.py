@@ -20,7 +20,7 @@ from everfix.core import clock, ids
 from everfix.core import fields as types
 from everfix.core.db import Json
 from everfix.deps import Db, Page, needs
-from everfix.failures import closures, corrections, filters, frequency, patterns, predictions, regrouping, watches
+from everfix.failures import closures, corrections, filters, frequency, patterns, predictions, previews, regrouping, watches
 from everfix.failures.clusters import Cluster
 from everfix.failures.patterns import Pattern
 from everfix.failures.regrouping import Wish
@@ -227,7 +227,7 @@ def graph(db: Db, who: Reader) -> GraphOut:
 @router.post("/merge-preview")
 def merge_preview(db: Db, who: Writer, body: MergePreview) -> Previewed:
     """How many failures a merge would move; nothing is changed."""
-    return Previewed.model_validate(corrections.preview(db, source=body.source_pattern_id, target=body.target_pattern_id))
+    return Previewed.model_validate(previews.of(db, source=body.source_pattern_id, target=body.target_pattern_id))
 
 
 @router.get("/{pattern_id}")
@@ -304,14 +304,14 @@ def detach(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Respons
 def split_preview(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Previewed:
     """How many failures would leave with these; nothing is changed."""
     patterns.get(db, pattern_id)
-    return Previewed.model_validate(corrections.preview(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
+    return Previewed.model_validate(previews.of(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
 
 
 @router.post("/{pattern_id}/detach-preview")
 def detach_preview(db: Db, who: Writer, pattern_id: PatternId, body: Parting) -> Previewed:
     """How many failures would leave, each kind for a pattern of its own; nothing is changed."""
     patterns.get(db, pattern_id)
-    return Previewed.model_validate(corrections.preview(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
+    return Previewed.model_validate(previews.of(db, source=pattern_id, target=None, issue_ids=body.issue_ids))
 
 
 @router.post("/{pattern_id}/undo", response_model=CorrectionOut, responses=LATER)
