@@ -132,3 +132,7 @@ def test_those_that_all_share_are_one_cluster_however_many() -> None:
     ((members, inside),) = clusters.gather([*held, *others], clusters.ties([*held, *others]))
     assert {node.id for node in members} == {node.id for node in held}
     assert len(inside) == 12 * 11 // 2
+
+
+def test_two_stand_side_by_side() -> None:
+    assert graphs.place(2, [(0, 1, 5.0)], 240, 150, 22) == [(218.0, 75.0), (22.0, 75.0)]

@@ -25,6 +25,6 @@ def place(count: int, edges: Sequence[tuple[int, int, float]], width: int, heigh
     found = nx.spring_layout(graph, pos=nx.circular_layout(graph), k=1 / math.sqrt(count), iterations=STEPS, seed=0)
     at = np.array([found[node] for node in range(count)])
     low, spread = at.min(axis=0), np.ptp(at, axis=0)
-    flat = spread < 1e-9
+    flat = spread < 1e-6  # places are of single precision
     scaled = np.where(flat, 0.5, (at - low) / np.where(flat, 1.0, spread)) * [width - 2 * margin, height - 2 * margin] + margin
     return [(round(float(x), 1), round(float(y), 1)) for x, y in scaled]
