@@ -21,7 +21,7 @@ from everfix.core import db as database
 from everfix.core import ids, storage
 from everfix.core.crypto import Keys
 from everfix.core.db import Database
-from everfix.delivery import acceptances, send
+from everfix.delivery import acceptances, pagerduty, send
 from everfix.delivery.acceptances import Call, Journal
 from everfix.installation import Installation
 from everfix.reports import ticks
@@ -176,11 +176,12 @@ def ways(post: Post) -> dict[str, Callable[[], list[Any]]]:
     here, sink, _ = post
     return {
         "webhook": lambda: delivering.send(here, chosen=[delivering.destination(here, "webhook", {"url": sink.url})]),
+        "slack": lambda: delivering.send(here, chosen=[delivering.destination(here, "slack", {"webhookUrl": sink.url})]),
         "mail": lambda: delivering.send(here, ["anna@shop.example"]),
     }
 
 
-@pytest.mark.parametrize("way", ["webhook", "mail"])
+@pytest.mark.parametrize("way", ["webhook", "slack", "mail"])
 @pytest.mark.parametrize("finder", ["another worker", "the clock"])
 def test_killed_between_acceptance_and_ledger(post: Post, monkeypatch: pytest.MonkeyPatch, way: str, finder: str) -> None:
     here, sink, mail = post
@@ -201,7 +202,7 @@ def test_killed_between_acceptance_and_ledger(post: Post, monkeypatch: pytest.Mo
     done = delivering.row(here, row)
     assert (done.status, [item["cause"] for item in done.tries], done.attempts) == ("sent", [send.FOUND], 1)
     assert len(sink.got) + len(mail.mails) == 1
-    assert done.receipt["status" if way == "webhook" else "message_id"]
+    assert done.receipt[{"webhook": "status", "slack": "way", "mail": "message_id"}[way]]
 
 
 def test_the_database_gone_after_acceptance(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +242,25 @@ def test_a_farewell_that_fails_does_not_have_the_mail_sent_again(post: Post, mon
     assert len(mail.mails) == 2
 
 
-@pytest.mark.parametrize("ending", [b"Content-Length: 500\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"])
-def test_a_2xx_status_is_the_receipt_whatever_becomes_of_the_body(alice: make.Workspace, ending: bytes) -> None:
+HALF, BROKEN = b"Content-Length: 500\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "ending"),
+    [
+        ("webhook", {"url": "{}"}, HALF),
+        ("webhook", {"url": "{}"}, BROKEN),
+        ("slack", {"webhookUrl": "{}"}, HALF),
+        ("teams", {"webhookUrl": "{}"}, BROKEN),
+        ("pagerduty", {"integrationKey": "a" * 32}, HALF),
+    ],
+)
+def test_a_2xx_status_is_the_receipt_whatever_becomes_of_the_body(
+    alice: make.Workspace, monkeypatch: pytest.MonkeyPatch, kind: str, config: dict[str, str], ending: bytes
+) -> None:
     here = delivering.reaching(alice)
+    noted: list[Any] = []
+    monkeypatch.setattr(Journal, "_note", lambda _, __, receipt: noted.append(receipt))
     with socket.create_server(("127.0.0.1", 0)) as server:
         calls: list[bytes] = []
 
@@ -255,12 +272,15 @@ def test_a_2xx_status_is_the_receipt_whatever_becomes_of_the_body(alice: make.Wo
 
         thread = threading.Thread(target=serve)
         thread.start()
-        place = delivering.destination(here, "webhook", {"url": f"http://127.0.0.1:{server.getsockname()[1]}/"})
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setattr(pagerduty, "API", url)
+        place = delivering.destination(here, kind, {name: value.format(url) for name, value in config.items()})
         (row,) = delivering.send(here, chosen=[place])
         here.work_once()
         thread.join(5)
     done = delivering.row(here, row)
-    assert (done.status, done.receipt["status"], len(calls)) == ("sent", 202, 1)
+    assert (done.status, done.receipt.get("status", 202), len(calls)) == ("sent", 202, 1)
+    assert noted == [done.receipt] * 2  # at the status line by the channel, then once more by `send`, which the journal leaves out
 
 
 @pytest.fixture

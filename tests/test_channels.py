@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from everfix.delivery import apprise_, channels, files, pagerduty, slack, teams, webhook
+from everfix.delivery import acceptances, apprise_, channels, files, pagerduty, slack, teams, webhook
 from everfix.delivery.outbox import Delivery
 from tests import delivering, make, sinks
 
@@ -263,6 +263,18 @@ def test_a_token_that_may_not_upload_still_posts(alice: make.Workspace, fake: Fa
     fake.refuse["files.getUploadURLExternal"] = (200, {"ok": False, "error": "missing_scope", "needed": "files:write"}, {})
     row = deliver(here, "slack", BOT, artifacts=[delivering.artifact(here, "weekly.pdf", b"%PDF-1")])
     assert (row.status, row.receipt["files"], row.receipt["note"]) == ("sent", [], "without files: Slack says missing_scope")
+
+
+def test_a_message_posted_by_token_is_noted_before_its_files_are_shown(
+    alice: make.Workspace, fake: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = delivering.reaching(alice)
+    noted: list[dict[str, Any]] = []
+    monkeypatch.setattr(acceptances.Journal, "_note", lambda _, __, receipt: noted.append(receipt))
+    monkeypatch.setattr(slack, "_show", lambda *_: f"{len(noted)} noted before")
+    row = deliver(here, "slack", BOT, artifacts=[delivering.artifact(here, "weekly.pdf", b"%PDF-1")])
+    assert row.receipt["note"] == "1 noted before"
+    assert noted[0] == {**row.receipt, "note": slack.UNKNOWN}
 
 
 def test_files_that_cannot_be_shown_do_not_post_twice(alice: make.Workspace, fake: FakeSlack) -> None:

@@ -131,11 +131,12 @@ def call(
     timeout: float = TIMEOUT_SECONDS,
     limit: int = ANSWER_BYTES,
     verify: ssl.SSLContext | bool = True,
-    taken: Callable[[int], None] | None = None,
+    taken: Callable[[int], bool] | None = None,
 ) -> httpx.Response:
     """Call another server once, within `timeout` seconds in all, without following redirects; whatever it answers is returned.
 
-    With `taken` a 2xx status is all that matters: `taken` is called with it at once, and the answer's body is not read.
+    `taken` is called with a 2xx status at once, before the body is read; where it says that the status is the whole receipt, the body is not
+    read at all.
 
     Raises Outbound when there is no answer, or one of more than `limit` bytes.
     """
@@ -146,8 +147,7 @@ def call(
             httpx.Client(transport=Pinned(guard, verify), timeout=timeout, trust_env=False) as client,
             client.stream(method, url, headers={"accept-encoding": "identity", **dict(headers)}, content=content) as answer,
         ):
-            if taken is not None and answer.is_success:
-                taken(answer.status_code)
+            if taken is not None and answer.is_success and taken(answer.status_code):
                 return httpx.Response(answer.status_code, request=answer.request)
             body = _bounded(answer, until, limit, host)
     except httpx.TimeoutException as problem:

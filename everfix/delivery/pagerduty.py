@@ -43,7 +43,12 @@ def send(envelope: Envelope) -> Json:
     if message.link:
         event["links"] = [{"href": message.link, "text": "Open"}]
     headers = {"Content-Type": "application/json"}
-    answer = outbound.judge(outbound.call(envelope.guard, "POST", API, headers=headers, content=dump(event)), "PagerDuty")
+
+    def taken(status: int) -> bool:
+        envelope.accepted({"status": status, "dedup_key": event["dedup_key"]})
+        return True
+
+    answer = outbound.judge(outbound.call(envelope.guard, "POST", API, headers=headers, content=dump(event), taken=taken), "PagerDuty")
     return {"status": answer.status_code, "dedup_key": event["dedup_key"]}
 
 

@@ -29,6 +29,7 @@ PASSING = frozenset(
     {"fatal_error", "internal_error", "ratelimited", "rate_limited", "request_timeout", "service_unavailable", "team_added_to_org"}
 )
 NO_FILES = frozenset({"missing_scope", "not_allowed_token_type", "file_uploads_disabled", "file_upload_size_restricted"})
+UNKNOWN = "the worker was lost after the message was posted; whether its files were shown below it is unknown"
 WORDS = {
     "channel_not_found": "the channel does not exist, or the bot cannot see it",
     "not_in_channel": "the bot is not in the channel: invite it",
@@ -72,8 +73,14 @@ def send(envelope: Envelope) -> Json:
         raise Outbound("the destination has a bot token and no channel", permanent=True)
     said = dump({"text": _short(envelope.message.subject, TEXT_LONGEST), "blocks": blocks(envelope), "mrkdwn": False})
     headers = {"Content-Type": "application/json"}
-    outbound.judge(outbound.call(envelope.guard, "POST", config.webhookUrl, headers=headers, content=said), config.summary())
-    return {"way": "incoming webhook"}
+    receipt: Json = {"way": "incoming webhook"}
+
+    def taken(_: int) -> bool:
+        envelope.accepted(receipt)
+        return True
+
+    outbound.judge(outbound.call(envelope.guard, "POST", config.webhookUrl, headers=headers, content=said, taken=taken), config.summary())
+    return receipt
 
 
 def _by_token(envelope: Envelope, token: str, channel: str) -> Json:
@@ -90,10 +97,16 @@ def _by_token(envelope: Envelope, token: str, channel: str) -> Json:
         unfurl_links=False,
         metadata={"event_type": "everfix_delivery", "event_payload": {"key": envelope.key}},
     )
-    place, stamp = str(posted["channel"]), str(posted["ts"])
+    receipt: Json = {
+        "way": "bot token",
+        "channel": str(posted["channel"]),
+        "ts": str(posted["ts"]),
+        "files": [name for _, name in uploaded],
+    }
+    envelope.accepted({**receipt, "note": note or UNKNOWN} if uploaded or note else receipt)
     if uploaded:
-        note = _show(client, uploaded, place, stamp)
-    return {"way": "bot token", "channel": place, "ts": stamp, "files": [name for _, name in uploaded], **({"note": note} if note else {})}
+        note = _show(client, uploaded, receipt["channel"], receipt["ts"])
+    return {**receipt, "note": note} if note else receipt
 
 
 def _upload(envelope: Envelope, client: WebClient) -> tuple[list[tuple[str, str]], str]:

@@ -32,10 +32,17 @@ class TeamsConfig(Config):
 
 
 def send(envelope: Envelope) -> Json:
-    """Post the card. Teams' older webhooks answer 200 and say in the text that they were throttled: that is no receipt."""
+    """Post the card. Teams' older webhooks answer 200 and say in the text that they were throttled: that is no receipt. A workflow's 202 is."""
     config: TeamsConfig = envelope.config
     headers = {"Content-Type": "application/json"}
-    answer = outbound.call(envelope.guard, "POST", config.webhookUrl, headers=headers, content=body(envelope))
+
+    def taken(status: int) -> bool:
+        if status == httpx.codes.OK:
+            return False
+        envelope.accepted({"status": status})
+        return True
+
+    answer = outbound.call(envelope.guard, "POST", config.webhookUrl, headers=headers, content=body(envelope), taken=taken)
     outbound.judge(answer, config.summary())
     hidden = re.search(r"HTTP error (\d{3})", answer.text)
     if hidden:

@@ -76,8 +76,9 @@ def send(envelope: Envelope) -> Json:
     headers["User-Agent"] = "Everfix"
     headers["X-Everfix-Attempt"] = str(envelope.attempt)
 
-    def taken(status: int) -> None:
+    def taken(status: int) -> bool:
         envelope.accepted({"status": status, "bytes": len(body)})
+        return True
 
     answer = outbound.call(envelope.guard, "POST", config.url, headers=headers, content=body, taken=taken)
     return {"status": outbound.judge(answer, config.summary()).status_code, "bytes": len(body)}
