@@ -35,6 +35,7 @@ PUBLIC = {
 # What an id in a path names, so that another workspace's can be tried.
 NOUNS = (
     "alert",
+    "change",
     "delivery",
     "destination",
     "export",
@@ -68,9 +69,9 @@ READS = {
 }
 _ALERT = {"name": "x", "metric": "ctr", "operator": "lt", "threshold": 1}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
+# Routes that answer the same to every workspace, or the workspace itself (tests/test_workspace.py tells them apart).
+NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires", "/v1/me/notifications/stream", "/v1/workspace"}
 # Routes that answer figures of the workspace, not a list.
-# Routes that answer the same to every workspace.
-NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires", "/v1/me/notifications/stream"}
 FIGURES = {
     *triaging.FIGURES,
     "/v1/predictions/summary",
@@ -92,6 +93,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/issues"): {"title": "x"},
     ("PATCH", "/v1/issues/{issue_id}"): {"status": "closed"},
     ("POST", "/v1/changes"): {"changes": [{"external_id": "x", "title": "x", "occurred_at": "2026-01-01T00:00:00Z"}]},
+    ("PATCH", "/v1/workspace"): {"industry": "rail"},
     ("PATCH", "/v1/workspace/brand"): {"colour": "#112233"},
     ("PATCH", "/v1/workspace/files"): {"days": 30},
     ("POST", "/v1/exports"): {"resource": "issues"},
@@ -243,6 +245,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
     triaged = triaging.everything(workspace, answer["issue_id"])
     ml = {name: str(value) for name, value in make_ml.everything(workspace).items()}
     ordered = api.ok("POST", "/api/reports", {"project_id": ml["ml_project"], "kind": "model", "entity_id": ml["model"]})
+    api.ok("POST", "/v1/changes", BODIES["POST", "/v1/changes"])
     with workspace.db() as db:
         return {
             **dashboards,
@@ -251,6 +254,7 @@ def _belongings(workspace: make.Workspace) -> dict[str, str]:
             "pattern": str(db.execute(select(Pattern.id).limit(1)).scalar_one()),
             "prediction": api.ok("GET", "/v1/predictions")["data"][0]["id"],
             "recommendation": str(db.execute(select(Recommendation.id).limit(1)).scalar_one()),
+            "change": api.ok("GET", "/v1/changes")["data"][0]["id"],
             "step": str(db.execute(select(Step.id).limit(1)).scalar_one()),
             "job": job["id"],
             "report": report,

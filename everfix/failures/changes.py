@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Index, select, text
+from sqlalchemy import Index, Select, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import fields, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created
+from everfix.errors import NotFound
+
+Kind = Literal["deploy", "release", "flag", "config", "fix"]
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 class Change(WorkspaceRow, Base):
@@ -22,6 +27,7 @@ class Change(WorkspaceRow, Base):
     __table_args__ = (
         Index("uq_changes_source", "workspace_id", "source", "external_id", unique=True),
         Index("ix_changes_occurred", "workspace_id", "service", "occurred_at"),
+        Index("ix_changes_newest", "workspace_id", "occurred_at", "id"),
     )
 
     source: Mapped[str]
@@ -41,7 +47,7 @@ class Record(BaseModel):
 
     external_id: fields.text(512, 1)  # type: ignore[valid-type]
     source: fields.text(64) = "custom_api"  # type: ignore[valid-type]
-    kind: Literal["deploy", "release", "flag", "config", "fix"] = "deploy"
+    kind: Kind = "deploy"
     service: fields.text(200) | None = None  # type: ignore[valid-type]
     title: fields.text(300, 1)  # type: ignore[valid-type]
     metadata: fields.JsonObject = Field(default_factory=dict)
@@ -66,9 +72,31 @@ ON CONFLICT (workspace_id, source, external_id) DO NOTHING RETURNING id
 """
 
 
-def around(db: Session, service: str | None, start: datetime, end: datetime, most: int = 50) -> list[Change]:
-    """Return what was changed of a service (None: of anything) between two moments, newest first."""
-    query = select(Change).where(Change.occurred_at >= start, Change.occurred_at <= end)
+def get(db: Session, change_id: UUID) -> Change:
+    """Return one change; raises NotFound."""
+    found = db.execute(select(Change).where(Change.id == change_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"no change {ids.show(ids.Prefix.CHANGE, change_id)}")
+    return found
+
+
+def narrowed(
+    *, kinds: Sequence[str] | None = None, service: str | None = None, start: datetime | None = None, end: datetime | None = None
+) -> Select[Any]:
+    """Return the question for changes of these kinds between two moments; those of a service include what was changed everywhere."""
+    query = select(Change)
+    if kinds:
+        query = query.where(Change.kind.in_(kinds))
     if service is not None:
         query = query.where((Change.service == service) | Change.service.is_(None))
+    if start is not None:
+        query = query.where(Change.occurred_at >= start)
+    if end is not None:
+        query = query.where(Change.occurred_at <= end)
+    return query
+
+
+def around(db: Session, service: str | None, start: datetime, end: datetime, most: int = 50) -> list[Change]:
+    """Return what was changed of a service (None: of anything) between two moments, newest first."""
+    query = narrowed(service=service, start=start, end=end)
     return list(db.execute(query.order_by(Change.occurred_at.desc(), Change.id).limit(most)).scalars())

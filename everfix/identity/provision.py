@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,6 +13,7 @@ from everfix import audit
 from everfix.core import ids
 from everfix.core.db import enter
 from everfix.errors import Conflict, Invalid
+from everfix.identity import workspaces
 from everfix.identity.members import Member
 from everfix.identity.organisations import FREE_SEATS, Organisation
 from everfix.identity.principals import Role, system
@@ -53,9 +53,9 @@ def client(
     if not re.fullmatch(SLUG, org_slug):
         raise Invalid(f"organisation slug {org_slug!r} must match {SLUG}", details={"slug": "lower-case letters, digits and hyphens"})
     try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as problem:
-        raise Invalid(f"{timezone!r} is no IANA time zone", details={"timezone": "an IANA name like Europe/Paris"}) from problem
+        workspaces.zone(timezone)
+    except ValueError as problem:
+        raise Invalid(str(problem), details={"timezone": "an IANA name like Europe/Paris"}) from problem
     if db.execute(select(Organisation.id).where(Organisation.slug == org_slug)).one_or_none():
         raise Conflict(f"the organisation slug {org_slug!r} is taken")
     organisation = Organisation(id=ids.new(), name=org_name, slug=org_slug, plan=plan, seats_total=seats)

@@ -37,6 +37,7 @@ from everfix.web import (
     shell,
     sign_in,
     triage,
+    workspace,
 )
 
 log = structlog.get_logger()
@@ -67,6 +68,7 @@ SECTIONS = (
     preferences,
     notifications,
     brand,
+    workspace,
     explorer,
 )
 

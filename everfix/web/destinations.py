@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from starlette.responses import Response
@@ -16,7 +16,7 @@ from everfix.delivery import channels, destinations, on_demand, outbox
 from everfix.delivery.destinations import Destination
 from everfix.delivery.envelope import BULLETS, Channel
 from everfix.delivery.outbox import Delivery
-from everfix.errors import EverfixError, Invalid, Malformed, NotFound
+from everfix.errors import EverfixError, Invalid, NotFound
 from everfix.identity.principals import Scope
 from everfix.web import session, shell, shown
 from everfix.web.deliveries import PILLS
@@ -60,19 +60,6 @@ FORMS: dict[str, tuple[Field, ...]] = {
 }
 
 
-async def _read(request: Request) -> dict[str, str]:
-    form = await request.form(max_fields=40)
-    given = {}
-    for key, value in form.multi_items():
-        if not isinstance(value, str) or len(value) > 20_000:
-            raise Malformed(f"the field {key[:40]!r} must be text of at most 20,000 characters")
-        given[key] = value.strip()
-    return given
-
-
-Given = Annotated[dict[str, str], Depends(_read)]
-
-
 @router.get("/settings/integrations")
 @router.get("/settings/destinations")
 def listed(visit: session.sees(Scope.REPORTS_READ)) -> Response:  # type: ignore[valid-type]
@@ -106,7 +93,7 @@ def new(visit: session.sees(Scope.WEBHOOKS_ADMIN), kind: Annotated[str, Query(ma
 
 
 @router.post("/settings/destinations")
-def create(visit: session.changes(Scope.WEBHOOKS_ADMIN), keys: deps.SigningKeys, settings: deps.Config, given: Given) -> Response:  # type: ignore[valid-type]
+def create(visit: session.changes(Scope.WEBHOOKS_ADMIN), keys: deps.SigningKeys, settings: deps.Config, given: session.Given) -> Response:  # type: ignore[valid-type]
     """Set up a destination, or show its form again with what is wrong."""
     channel = channels.get(given.get("kind", ""))
     guard = outbound.guard(settings)
@@ -139,7 +126,7 @@ def change(
     keys: deps.SigningKeys,
     settings: deps.Config,
     destination_id: str,
-    given: Given,
+    given: session.Given,
 ) -> Response:
     """Keep changes, or show the form again with what is wrong."""
     row = _get(visit, destination_id)

@@ -15,11 +15,12 @@ from starlette.responses import Response
 
 from everfix import audit, deps
 from everfix.core import clock
-from everfix.errors import Forbidden, Unauthorized
+from everfix.errors import Forbidden, Malformed, Unauthorized
 from everfix.identity import tokens, workspaces
 from everfix.identity.principals import ROLE_SCOPES, Principal, Scope
 from everfix.settings import Settings
 
+FIELD = 20_000  # characters of one field of a form
 DEVICE = 120  # characters of the browser's own description that are kept as the session's name
 
 
@@ -56,6 +57,19 @@ def _csrf(secret: str) -> str:
 
 
 Visiting = Annotated[Visit, Depends(_visit)]
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    form = await request.form(max_fields=40)
+    given = {}
+    for key, value in form.multi_items():
+        if not isinstance(value, str) or len(value) > FIELD:
+            raise Malformed(f"the field {key[:40]!r} must be text of at most {FIELD:,} characters")
+        given[key] = value.strip()
+    return given
+
+
+Given = Annotated[dict[str, str], Depends(_fields)]  # the fields of a form as they came, for one of many fields
 
 
 def sees(scope: Scope) -> Any:  # noqa: ANN401 - an Annotated type made at import

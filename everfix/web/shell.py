@@ -40,8 +40,15 @@ NAVIGATION = (
     ("/reports", "Reports", "file", Scope.REPORTS_READ),
     ("/ml", "ML", "flask", Scope.ML_READ),
     ("/deliveries", "Deliveries", "send", Scope.REPORTS_READ),
-    ("/settings/alerts", "Alert rules", "bell", Scope.PREDICTIONS_READ),
-    ("/settings/ai", "AI", "spark", Scope.WORKSPACE_READ),
+    ("/settings", "Settings", "gear", Scope.WORKSPACE_READ),
+)
+# address, name, the scope that opens it
+SETTINGS = (
+    ("/settings/workspace", "Workspace", Scope.WORKSPACE_READ),
+    ("/settings/brand", "Brand and files", Scope.WORKSPACE_READ),
+    ("/settings/alerts", "Alert rules", Scope.PREDICTIONS_READ),
+    ("/settings/destinations", "Destinations", Scope.REPORTS_READ),
+    ("/settings/ai", "AI", Scope.WORKSPACE_READ),
 )
 
 
@@ -81,6 +88,7 @@ def page(visit: Visit, template: str, *, status: int = 200, **context: Any) -> H
         "here": visit.here,
         "who": visit.who,
         "navigation": [item[:3] for item in NAVIGATION if visit.may(item[3])],
+        "settings": [item[:2] for item in SETTINGS if visit.may(item[2])] if visit.request.url.path.startswith("/settings/") else [],
         "path": visit.request.url.path,
         "scope": Scope,
         "unread": feed.unread(visit.db, visit.who.actor_id) if visit.who.actor_id else 0,
@@ -95,8 +103,10 @@ def plain(request: Request, template: str, *, status: int = 200, **context: Any)
 
 
 def _html(request: Request, template: str, status: int, context: dict[str, Any]) -> HTMLResponse:
-    theme = request.cookies.get("everfix_theme", "")
-    text = environment().get_template(template).render(theme=theme if theme in THEMES else "", partial=is_partial(request), **context)
+    chosen = request.cookies.get("everfix_theme", "")
+    usual = "dark" if "here" in context and context["here"].default_theme == "dark" else ""  # "light" leaves it to the reader's system
+    theme = chosen if chosen in THEMES else usual
+    text = environment().get_template(template).render(theme=theme, partial=is_partial(request), **context)
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "private, no-store", "X-Frame-Options": "DENY", "Vary": "HX-Request"}
     return HTMLResponse(text, status, headers)
 

@@ -1,7 +1,8 @@
-"""`/v1/workspace/brand` and `/v1/workspace/files`: how reports are signed, and how long they and their files are kept."""
+"""`/v1/workspace`: the workspace and the settings of its loop; how reports are signed, and how long they and their files are kept."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from everfix import kept
 from everfix.core import fields as types
+from everfix.core import ids
 from everfix.deps import Db, needs
 from everfix.identity import workspaces
 from everfix.identity.principals import Principal, Scope
@@ -17,6 +19,31 @@ from everfix.metrics import brands
 
 router = APIRouter(prefix="/workspace", tags=["workspace"])
 Reader = Annotated[Principal, needs(Scope.WORKSPACE_READ)]
+
+
+class WorkspaceOut(BaseModel):
+    """The workspace of the token."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: ids.field(ids.Prefix.WORKSPACE)  # type: ignore[valid-type]
+    organization_id: ids.field(ids.Prefix.ORGANIZATION)  # type: ignore[valid-type]
+    name: str
+    slug: str
+    timezone: str
+    default_theme: str
+    industry: str
+    description: str
+    sso_enforced: bool
+    ai_auto_link: bool
+    ai_confidence_threshold: float
+    ai_proof_window_days: int
+    alert_threshold: float
+    prediction_window_days: int
+    currency: str
+    loop_cost: float
+    simulated: bool
+    created_at: datetime
 
 
 class BrandOut(BaseModel):
@@ -58,6 +85,18 @@ class FilesChange(BaseModel):
 def _brand(here: Workspace) -> BrandOut:
     made = brands.of(here)
     return BrandOut(name=here.brand_name, colour=made.colour, logo_svg=made.logo_svg)
+
+
+@router.get("")
+def read(db: Db, who: Reader) -> WorkspaceOut:
+    """The workspace and the settings of its loop."""
+    return WorkspaceOut.model_validate(workspaces.here(db))
+
+
+@router.patch("")
+def change(db: Db, who: Annotated[Principal, needs(Scope.WORKSPACE_WRITE)], body: workspaces.Change) -> WorkspaceOut:
+    """Change it; the loop and every page and report go by it from now on, what was made keeps what it was made with."""
+    return WorkspaceOut.model_validate(workspaces.change(db, who, body.model_dump(exclude_unset=True)))
 
 
 @router.get("/brand")
