@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from everfix import audit
 from everfix.core import fields, ids
 from everfix.core.db import Base, Json, lock, refers
+from everfix.errors import NotFound
 from everfix.identity.principals import Principal
 from everfix.ml import projects
 from everfix.ml.figures_in import Columns, External, Name, Quality, Strict
@@ -92,6 +93,13 @@ def get(db: Session, dataset_id: UUID, by: Principal, need: Role = Role.VIEWER) 
 def version(db: Session, version_id: UUID, by: Principal, need: Role = Role.VIEWER) -> DatasetVersion:
     """Return one version; raises NotFound, Forbidden."""
     return projects.belonging(db, DatasetVersion, version_id, by, need)
+
+
+def in_project(db: Session, version_id: UUID | None, project_id: UUID) -> None:
+    """Raise NotFound where a version is named that is not of this project."""
+    query = select(DatasetVersion.id).where(DatasetVersion.id == version_id, DatasetVersion.project_id == project_id)
+    if version_id is not None and db.execute(query).one_or_none() is None:
+        raise NotFound(f"no data set version {ids.show(ids.Prefix.DATASET_VERSION, version_id)} in this project")
 
 
 def add_version(db: Session, dataset: Dataset, body: VersionRecord, by: Principal) -> DatasetVersion:

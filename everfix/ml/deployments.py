@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -16,7 +16,7 @@ from everfix.core import clock, fields, ids
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
 from everfix.errors import Invalid
 from everfix.identity.principals import Principal
-from everfix.ml import projects, tables
+from everfix.ml import projects
 from everfix.ml.figures_in import External, Name, Strict
 from everfix.ml.projects import Belonging, Role, belongs
 from everfix.ml.tables import Table
@@ -137,10 +137,7 @@ def change(db: Session, deployment_id: UUID, body: Change, by: Principal) -> Dep
 def refer(db: Session, deployment_id: UUID, table: Table, by: Principal) -> Deployment:
     """Let `table` be what the deployment's inputs are compared with; the one before it is forgotten."""
     row = get(db, deployment_id, by, Role.EDITOR)
-    before: Any = row.reference_id
-    row = projects.change(db, row, {"reference_id": table.id}, by, audit.Action.ML_TABLE_UPLOADED)
-    tables.forget(db, [before], by=by.name)
-    return row
+    return projects.attach(db, row, "reference_id", table, by)
 
 
 def part_of(db: Session, deployment_id: UUID, sha256: str) -> PredictionPart | None:

@@ -13,10 +13,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from everfix import audit
 from everfix.core import fields, ids
 from everfix.core.db import Base, Json, refers
-from everfix.errors import NotFound
 from everfix.identity.principals import Principal
-from everfix.ml import models, projects
-from everfix.ml.datasets import DatasetVersion
+from everfix.ml import datasets, models, projects
 from everfix.ml.figures_in import External, Name, Strict
 from everfix.ml.projects import Belonging, Role, belongs
 
@@ -84,7 +82,7 @@ class Record(Change):
 
 def create(db: Session, body: Record, by: Principal) -> Experiment:
     """Keep an experiment; raises NotFound where its data set version is not of its project."""
-    _check(db, body.dataset_version_id, body.project_id)
+    datasets.in_project(db, body.dataset_version_id, body.project_id)
     return projects.keep(db, Experiment, body.stored(), by, audit.Action.ML_EXPERIMENT_KEPT)
 
 
@@ -96,16 +94,8 @@ def get(db: Session, experiment_id: UUID, by: Principal, need: Role = Role.VIEWE
 def change(db: Session, experiment_id: UUID, body: Change, by: Principal) -> Experiment:
     """Write what was sent."""
     row = get(db, experiment_id, by, Role.EDITOR)
-    _check(db, body.dataset_version_id, row.project_id)
+    datasets.in_project(db, body.dataset_version_id, row.project_id)
     return projects.change(db, row, body.stored(exclude_unset=True), by, audit.Action.ML_EXPERIMENT_KEPT)
-
-
-def _check(db: Session, version_id: UUID | None, project_id: UUID) -> None:
-    if version_id is None:
-        return
-    query = select(DatasetVersion.id).where(DatasetVersion.id == version_id, DatasetVersion.project_id == project_id)
-    if db.execute(query).one_or_none() is None:
-        raise NotFound(f"no data set version {ids.show(ids.Prefix.DATASET_VERSION, version_id)} in this project")
 
 
 def remove(db: Session, experiment_id: UUID, by: Principal) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from everfix import audit
 from everfix.core import fields, ids
 from everfix.core.db import Base, Json, refers
 from everfix.identity.principals import Principal
-from everfix.ml import projects, tables
+from everfix.ml import projects
 from everfix.ml.figures_in import POINTS, Calibration, Confusion, External, Importance, Metrics, Name, Number, Point, Pr, Roc, Strict
 from everfix.ml.projects import Belonging, Role, belongs
 from everfix.ml.tables import Table
@@ -134,10 +134,7 @@ def change(db: Session, model_id: UUID, body: Change, by: Principal) -> Model:
 def evaluated(db: Session, model_id: UUID, table: Table, by: Principal) -> Model:
     """Let `table` be what the model is judged by; the one before it is forgotten."""
     row = get(db, model_id, by, Role.EDITOR)
-    before: Any = row.evaluation_id
-    row = projects.change(db, row, {"evaluation_id": table.id}, by, audit.Action.ML_TABLE_UPLOADED)
-    tables.forget(db, [before], by=by.name)
-    return row
+    return projects.attach(db, row, "evaluation_id", table, by)
 
 
 def remove(db: Session, model_id: UUID, by: Principal) -> None:

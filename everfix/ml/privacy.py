@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import CheckConstraint, select
+from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
 from everfix.core import fields, ids
 from everfix.core.db import Base, Json, refers
-from everfix.errors import NotFound
 from everfix.identity.principals import Principal
-from everfix.ml import projects, tables
-from everfix.ml.datasets import DatasetVersion
+from everfix.ml import datasets, projects
 from everfix.ml.figures_in import External, Name, Number, Share, Strict
 from everfix.ml.projects import Belonging, Role, belongs
 from everfix.ml.tables import Table
@@ -113,7 +111,7 @@ class Record(Change):
 
 def create(db: Session, body: Record, by: Principal) -> PrivacySession:
     """Keep a session."""
-    _check(db, body.dataset_version_id, body.project_id)
+    datasets.in_project(db, body.dataset_version_id, body.project_id)
     return projects.keep(db, PrivacySession, body.stored(), by, audit.Action.ML_PRIVACY_KEPT)
 
 
@@ -125,25 +123,14 @@ def get(db: Session, session_id: UUID, by: Principal, need: Role = Role.VIEWER) 
 def change(db: Session, session_id: UUID, body: Change, by: Principal) -> PrivacySession:
     """Write what was sent."""
     row = get(db, session_id, by, Role.EDITOR)
-    _check(db, body.dataset_version_id, row.project_id)
+    datasets.in_project(db, body.dataset_version_id, row.project_id)
     return projects.change(db, row, body.stored(exclude_unset=True), by, audit.Action.ML_PRIVACY_KEPT)
-
-
-def _check(db: Session, version_id: UUID | None, project_id: UUID) -> None:
-    if version_id is None:
-        return
-    query = select(DatasetVersion.id).where(DatasetVersion.id == version_id, DatasetVersion.project_id == project_id)
-    if db.execute(query).one_or_none() is None:
-        raise NotFound(f"no data set version {ids.show(ids.Prefix.DATASET_VERSION, version_id)} in this project")
 
 
 def attach(db: Session, session_id: UUID, role: str, table: Table, by: Principal) -> PrivacySession:
     """Let `table` be the session's original or transformed table; the one before it is forgotten."""
     row = get(db, session_id, by, Role.EDITOR)
-    before: Any = getattr(row, f"{role}_id")
-    row = projects.change(db, row, {f"{role}_id": table.id}, by, audit.Action.ML_TABLE_UPLOADED)
-    tables.forget(db, [before], by=by.name)
-    return row
+    return projects.attach(db, row, f"{role}_id", table, by)
 
 
 def remove(db: Session, session_id: UUID, by: Principal) -> None:

@@ -233,6 +233,14 @@ def change(db: Session, row: Row, values: dict[str, Any], by: Principal, action:
     return row
 
 
+def attach(db: Session, row: Row, column: str, table: tables.Table, by: Principal) -> Row:
+    """Let `table` be what `column` of a row names, read with `need=EDITOR`; the table before it is forgotten."""
+    before: UUID | None = getattr(row, column)
+    row = change(db, row, {column: table.id}, by, audit.Action.ML_TABLE_UPLOADED)
+    tables.forget(db, [before], by=by.name)
+    return row
+
+
 def hold(db: Session, row: Belonging) -> None:
     """Let no other transaction work on this thing until this one ends."""
     lock(db, f"{type(row).__tablename__}:{row.id}")  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from everfix import audit
 from everfix.core import fields, ids
 from everfix.core.db import Base, Json, refers
 from everfix.identity.principals import Principal
-from everfix.ml import projects, tables
+from everfix.ml import projects
 from everfix.ml.figures_in import POINTS, External, Name, Number, Strict
 from everfix.ml.projects import Belonging, Role, belongs
 from everfix.ml.tables import Table
@@ -110,10 +110,7 @@ def change(db: Session, run_id: UUID, body: Change, by: Principal) -> SynthgenRu
 def attach(db: Session, run_id: UUID, role: str, table: Table, by: Principal) -> SynthgenRun:
     """Let `table` be the run's real, synthetic or holdout table; the one before it is forgotten."""
     row = get(db, run_id, by, Role.EDITOR)
-    before: Any = getattr(row, f"{role}_id")
-    row = projects.change(db, row, {f"{role}_id": table.id}, by, audit.Action.ML_TABLE_UPLOADED)
-    tables.forget(db, [before], by=by.name)
-    return row
+    return projects.attach(db, row, f"{role}_id", table, by)
 
 
 def remove(db: Session, run_id: UUID, by: Principal) -> None:
