@@ -69,6 +69,7 @@ def run(workspace: make.Workspace) -> None:
 
 
 def test_a_deploy_before_each_failure_is_the_cause(alice: make.Workspace) -> None:
+    """C129."""
     story(alice)
     run(alice)
     found = analysed(alice, issue_of(alice, "TimeoutError"))
@@ -124,6 +125,7 @@ def test_a_chance_deploy_is_no_habit(alice: make.Workspace) -> None:
 
 
 def test_every_new_issue_is_analysed_without_being_asked(alice: make.Workspace) -> None:
+    """C120, C128."""
     answer = alice.api.ok("POST", "/v1/ingest/events", event("TimeoutError: payment gateway did not answer", 0.1))
     alice.work_once()
     grouped = alice.api.ok("GET", f"/v1/issues/{answer['issue_id']}")
@@ -138,6 +140,7 @@ def test_every_new_issue_is_analysed_without_being_asked(alice: make.Workspace) 
 
 
 def test_reanalyzing_shows_at_once_and_makes_a_version(alice: make.Workspace, bob: make.Workspace) -> None:
+    """C120, C126."""
     story(alice)
     run(alice)
     issue = issue_of(alice, "TimeoutError")
@@ -155,8 +158,12 @@ def test_reanalyzing_shows_at_once_and_makes_a_version(alice: make.Workspace, bo
     after = alice.api.ok("GET", f"/v1/issues/{issue.id}")
     assert (after["analysis_status"], after["analysis"]["version"], after["analysis"]["tier"]) == ("done", 2, "balanced")
     assert [one["version"] for one in alice.api.ok("GET", f"/v1/issues/{issue.id}/analyses")["data"]] == [2, 1]
+    for tier in ("fast", "balanced", "deep"):
+        assert alice.analyst.ok("POST", path, {"tier": tier})["analysis_status"] == "analyzing"
+        alice.work()
+        assert analysed(alice, issue)["tier"] == tier
     with alice.db() as db:
-        assert db.execute(text("SELECT count(*) FROM audit_log WHERE action = 'issue.reanalyzed'")).scalar_one() == 1
+        assert db.execute(text("SELECT count(*) FROM audit_log WHERE action = 'issue.reanalyzed'")).scalar_one() == 4
 
 
 def broken(*_: object) -> None:
@@ -285,6 +292,7 @@ def test_a_batch_that_fails_for_good_says_so_at_its_issues_and_is_not_degraded_s
 
 
 def test_a_job_that_fails_for_good_says_so_at_the_issue(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C120."""
     alice.learn(event("TimeoutError: x", 1))
     issue = issue_of(alice, "TimeoutError")
 

@@ -31,6 +31,7 @@ def test_the_chain_is_whole(alice: make.Workspace, bob: make.Workspace) -> None:
 
 
 def test_an_entry_says_who_did_what(alice: make.Workspace) -> None:
+    """C276."""
     alice.api.call("POST", "/v1/ingest/events", json=make.event(), headers={"X-Request-Id": "trace-1234567"})
     with alice.db() as db:
         entry = db.execute(select(Entry).order_by(Entry.number.desc()).limit(1)).scalar_one()
@@ -63,6 +64,7 @@ def test_what_an_owner_of_the_database_changes_shows(alice: make.Workspace, owne
 
 
 def test_the_application_can_neither_change_nor_delete(alice: make.Workspace) -> None:
+    """C277."""
     for statement in ("UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log"):
         with pytest.raises(ProgrammingError, match="permission denied"), alice.db() as db:
             db.execute(text(statement))

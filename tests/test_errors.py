@@ -202,6 +202,7 @@ def test_broken_events(alice: make.Workspace, content: bytes, kind: str, status:
     ],
 )  # fmt: skip
 def test_a_broken_field_is_named(alice: make.Workspace, field: str, value: Any) -> None:
+    """C76."""
     before = counts(alice)
     answer = alice.api.post("/v1/ingest/events", make.event(**{field: value}))
     assert answer.status_code == 422, answer.text
@@ -223,12 +224,13 @@ def test_a_broken_field_is_named(alice: make.Workspace, field: str, value: Any) 
         ("/v1/issues", {"q": "a\x00b"}, "q"), ("/v1/issues", {"risk_min": -1}, "risk_min"), ("/v1/issues", {"risk_min": 9, "risk_max": 3}, "risk_max"),
         ("/v1/issues", {"linked": "perhaps"}, "linked"), ("/v1/issues", {"date_from": "soon"}, "date_from"), ("/v1/patterns", {"status": "x"}, "status"),
         ("/v1/issues", {"team": "a\x00b"}, "team"), ("/v1/issues", {"source": "a\x00b"}, "source"), ("/v1/patterns", {"domain": "a\x00b"}, "domain"),
-        ("/v1/patterns", {"risk_min": 50, "risk_max": 10}, "risk_max"), ("/v1/predictions", {"min_probability": 2}, "min_probability"),
+        ("/v1/patterns", {"q": "x" * 201}, "q"), ("/v1/patterns", {"risk_min": 50, "risk_max": 10}, "risk_max"), ("/v1/predictions", {"min_probability": 2}, "min_probability"),
         ("/v1/predictions", {"min_probability": "nan"}, "min_probability"), ("/v1/predictions", {"window_days": 0}, "window_days"),
         ("/v1/recommendations", {"type": "magic"}, "type"), ("/v1/recommendations", {"impact": "huge"}, "impact"), ("/v1/recommendations", {"sort": "title"}, "sort"),
     ],
 )  # fmt: skip
 def test_a_broken_parameter_is_named(alice: make.Workspace, path: str, params: dict[str, Any], field: str) -> None:
+    """C131."""
     answer = alice.api.get(path, **params)
     assert answer.status_code == 422, answer.text
     assert field in envelope(answer)["details"]
@@ -264,6 +266,7 @@ def test_a_strange_request_id_is_replaced(alice: make.Workspace, sent: str) -> N
 
 
 def test_every_answer_has_one_request_id_of_its_own(alice: make.Workspace) -> None:
+    """C77."""
     seen = [alice.api.get(path).headers.get_list("x-request-id") for path in ("/v1/issues", "/health", "/v1/issues/x")]
     assert all(len(found) == 1 for found in seen)
     assert len({found[0] for found in seen}) == 3

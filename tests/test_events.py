@@ -85,6 +85,7 @@ def test_status_aliases(alice: make.Workspace, sent: str, kept: str) -> None:
     ("sent", "kept"), [("pagerduty", "pagerduty"), ("PagerDuty", "pagerduty"), ("our-own-tool", "custom_api"), ("", "custom_api")]
 )
 def test_an_unknown_source_becomes_custom_api(sent: str, kept: str) -> None:
+    """C181."""
     assert events.read({"external_id": "x", "source": sent}).source == kept
 
 
@@ -112,6 +113,7 @@ def test_a_long_external_id_becomes_a_title_that_fits() -> None:
 
 
 def test_the_same_failure_is_one_issue(alice: make.Workspace) -> None:
+    """C180."""
     first = accept(alice, make.event(external_id="one", title="First"))
     again = accept(alice, make.event(external_id="one", title="Second"))
     assert again.issues == first.issues

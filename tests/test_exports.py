@@ -62,6 +62,7 @@ def full(alice: make.Workspace, time: Any) -> make.Workspace:
 
 @pytest.mark.parametrize("resource", NAMES)
 def test_every_resource_in_every_format(full: make.Workspace, resource: str) -> None:
+    """C252, C253, C261."""
     for format_ in FORMATS:
         export = done(full, resource=resource.upper(), format=format_.upper())
         assert (export["resource"], export["format"], export["kind"]) == (resource, format_, "export")
@@ -122,6 +123,7 @@ def test_the_formats_say_the_same(full: make.Workspace) -> None:
 
 
 def test_what_the_reference_asks_of_each(full: make.Workspace) -> None:
+    """C254, C255, C256, C257, C259."""
     assert "pattern_name" not in records(full, resource="issues")[0]
     issues = records(full, resource="issues", include_analysis=True)
     assert {"pattern_name", "assignment_confidence", "recurrence_probability"} <= set(issues[0])
@@ -153,6 +155,7 @@ def test_what_the_reference_asks_of_each(full: make.Workspace) -> None:
     ],
 )
 def test_the_filters_of_the_list_narrow_the_export(full: make.Workspace, resource: str, path: str, filters: dict[str, Any]) -> None:
+    """C262."""
     params = {key: str(value).lower() if isinstance(value, bool) else value for key, value in filters.items()}
     listed = full.api.ok("GET", path, limit=100, **params)
     assert listed["page"]["has_more"] is False
@@ -282,6 +285,7 @@ def _many(workspace: make.Workspace, count: int) -> None:
 def test_many_rows_come_in_parts_and_none_is_missing(
     alice: make.Workspace, monkeypatch: pytest.MonkeyPatch, format_: str, most: int
 ) -> None:
+    """C264."""
     _many(alice, 25)
     monkeypatch.setitem(work.PART_ROWS, format_, most)
     export = done(alice, resource="issues", format=format_)
@@ -389,6 +393,7 @@ def test_a_store_that_fails_is_said_and_tried_again(alice: make.Workspace, monke
 
 
 def test_who_may_export(alice: make.Workspace) -> None:
+    """C263."""
     body = {"resource": "issues"}
     assert [getattr(alice, who).post("/v1/exports", body).status_code for who in ("viewer", "analyst", "admin", "api", "service")] == [
         403, 403, 202, 202, 202,
@@ -398,6 +403,7 @@ def test_who_may_export(alice: make.Workspace) -> None:
 
 
 def test_the_audit_log_needs_more(alice: make.Workspace) -> None:
+    """C258."""
     robot = alice.with_scopes(Scope.REPORTS_WRITE)
     assert started(robot, resource="issues")["status"] == "queued"
     refused = robot.post("/v1/exports", {"resource": "audit_log"})

@@ -161,6 +161,7 @@ def test_personal_channels(alice: make.Workspace, mail: sinks.MailSink, monkeypa
 
 
 def test_a_personal_digest(alice: make.Workspace, mail: sinks.MailSink, time: conftest.Clock) -> None:
+    """C100."""
     here = delivering.reaching(alice, smtp=mail.url)
     alice.viewer.ok("PATCH", "/v1/settings/notifications", {"email_enabled": True, "digest_frequency": "hourly"})
     alice.analyst.ok("PATCH", "/v1/settings/notifications", {"email_enabled": True, "digest_frequency": "never"})

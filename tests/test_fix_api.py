@@ -28,6 +28,7 @@ def path(found: dict[str, Any], rest: str = "") -> str:
 
 
 def test_c162_the_detail_shows_everything(alice: make.Workspace) -> None:
+    """C173."""
     found = alice.viewer.ok("GET", path(one(alice)))
     assert {"status", "type", "effort", "impact", "rank", "expected_loops_prevented", "steps", "pattern_ids", "attestation"} <= set(found)
     assert (found["status"], found["rank"], found["attestation"], found["verifications"], found["tickets"]) == (
@@ -38,6 +39,11 @@ def test_c162_the_detail_shows_everything(alice: make.Workspace) -> None:
         [],
     )
     assert found["why"]["expected_recurrences"] > 0, "the arithmetic of its rank is shown"
+    with alice.db() as db:
+        rate = db.execute(text("UPDATE workspaces SET loop_cost = 1234 RETURNING loop_cost")).scalar_one()
+        loop.refresh(db, make.NOW)
+    found = alice.viewer.ok("GET", path(found))
+    assert found["expected_cost_saved"] == pytest.approx(found["expected_loops_prevented"] * rate, abs=0.01)
 
 
 def test_c163_c166_the_flow_and_the_watch(alice: make.Workspace, time: Clock) -> None:
@@ -100,6 +106,15 @@ def test_c170_c172_the_proof_holds_and_is_attested(alice: make.Workspace, time: 
     assert (done["attestation"], done["attested_by"], done["attestation_note"]) == ("attested", "Analyst", "checked by hand as well")
     assert done["verifications"][0]["verdict"] == "held"
     assert done["verifications"][0]["holds_probability"] > 0.99
+    report = alice.api.ok("POST", "/v1/reports", {"name": "x", "template": "recommendation_coverage", "format": "json"})["id"]
+    document = alice.api.ok("POST", f"/v1/reports/{report}/preview", {})["document"]
+    (listed,) = (b for section in document["sections"] for b in section["blocks"] if b["key"] == "recommendation_list")
+    assert [row for row in listed["rows"] if "attested" in row], listed
+    export = alice.api.ok("POST", "/v1/exports", {"resource": "recommendations", "format": "json"})
+    alice.work()
+    link = alice.api.ok("GET", f"/v1/exports/{export['id']}")["download_url"]
+    (row,) = (row for row in json.loads(make.Api(alice.client).get(link).text) if row["id"] == found["id"])
+    assert (row["status"], row["attestation"]) == ("implemented", "attested")
     taken_back = alice.analyst.ok("PATCH", path(found), {"status": "in_progress"})
     assert taken_back["attestation"] == "none", "the word was given for the fix as it was"
 
@@ -141,8 +156,21 @@ def test_the_attestation_comes_as_any_format(alice: make.Workspace, time: Clock,
     assert alice.viewer.get(path(found, "/attestation"), format="docx").status_code == 422
 
 
+def test_c171_a_failure_inside_the_proof_window_reopens_the_loop(alice: make.Workspace, time: Clock) -> None:
+    found = one(alice)
+    alice.analyst.ok("PATCH", path(found), {"status": "implemented"})
+    time.advance(days=3)
+    alice.api.ok("POST", "/v1/ingest/events", make.failures("database", (0,), end=time.at, external_id="again")[0])
+    time.advance(hours=1)
+    alice.work()
+    done = alice.viewer.ok("GET", path(found))
+    assert [watch["verdict"] for watch in done["verifications"]] == ["failed"]
+    again = alice.viewer.ok("GET", f"/v1/patterns/{found['pattern_ids'][0]}")
+    assert (again["status"], again["mitigating_since"]) == ("active", None)
+
+
 def test_a_recurrence_reopens_the_loop_by_api(alice: make.Workspace, time: Clock) -> None:
-    """Failures in, pattern found, prediction made, fix claimed, held; then it comes back, and the loop is open again."""
+    """C140: Failures in, pattern found, prediction made, fix claimed, held; then it comes back, and the loop is open again."""
     found = held(alice, time)
     pattern = found["pattern_ids"][0]
     assert alice.viewer.ok("GET", f"/v1/patterns/{pattern}")["mitigating_since"] is not None

@@ -83,6 +83,7 @@ def test_a_field_reads_both_and_writes_the_prefixed_one() -> None:
 
 
 def test_prefixes_of_the_reference() -> None:
+    """C19."""
     assert {
         Prefix.ORGANIZATION: "org",
         Prefix.WORKSPACE: "ws",

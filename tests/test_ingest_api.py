@@ -12,6 +12,7 @@ from tests import make
 
 
 def test_one_event_is_accepted(alice: make.Workspace) -> None:
+    """C174, C175."""
     answer = alice.api.post("/v1/ingest/events", {"external_id": "x-1", "title": "Checkout failed"})
     assert answer.status_code == 202
     told = answer.json()
@@ -23,7 +24,7 @@ def test_one_event_is_accepted(alice: make.Workspace) -> None:
 
 
 def test_the_quick_start_leads_to_a_pattern_without_further_calls(alice: make.Workspace) -> None:
-    """An ingested event reaches a pattern, and once it recurs a prediction and a recommendation."""
+    """C179, C182: An ingested event reaches a pattern, and once it recurs a prediction and a recommendation."""
     for number in range(3):
         record = make.event(external_id=f"x-{number}", title="Card provider answers 504", service="payments", severity="high")
         told = alice.api.ok("POST", "/v1/ingest/events", record)
@@ -43,6 +44,7 @@ def test_the_quick_start_leads_to_a_pattern_without_further_calls(alice: make.Wo
 
 
 def test_a_batch_of_500_is_accepted(alice: make.Workspace) -> None:
+    """C176."""
     told = alice.api.ok("POST", "/v1/ingest/batch", {"records": [make.event() for _ in range(500)]})
     assert (told["accepted"], told["created"], told["updated"], told["stale"], told["rejected"]) == (500, 500, 0, 0, [])
     assert len(set(told["issue_ids"])) == 500
@@ -51,6 +53,7 @@ def test_a_batch_of_500_is_accepted(alice: make.Workspace) -> None:
 
 @pytest.mark.parametrize("size", [0, 501])
 def test_none_or_too_many_are_refused(alice: make.Workspace, size: int) -> None:
+    """C176."""
     answer = alice.api.post("/v1/ingest/batch", {"records": [make.event() for _ in range(size)]})
     assert answer.status_code == 422
     assert "records" in answer.json()["error"]["details"]
@@ -58,6 +61,7 @@ def test_none_or_too_many_are_refused(alice: make.Workspace, size: int) -> None:
 
 
 def test_a_batch_keeps_the_good_ones(alice: make.Workspace) -> None:
+    """C177."""
     records: list[Any] = [make.event(), {"title": "no id"}, make.event(), 7]
     told = alice.api.ok("POST", "/v1/ingest/batch", {"records": records})
     assert told["accepted"] == 2
@@ -85,6 +89,7 @@ def test_a_batch_is_one_job_and_one_audit_entry(alice: make.Workspace) -> None:
 
 
 def test_a_named_source(alice: make.Workspace) -> None:
+    """C178."""
     told = alice.api.ok("POST", "/v1/ingest/jira/issues", {"external_id": "OPS-1", "title": "Broken", "source": "sentry"})
     assert alice.api.ok("GET", f"/v1/issues/{told['issue_id']}")["source"] == "jira"
     assert alice.api.post("/v1/ingest/fax/issues", {"external_id": "1"}).status_code == 404
@@ -92,6 +97,7 @@ def test_a_named_source(alice: make.Workspace) -> None:
 
 
 def test_a_uuid_is_accepted_where_an_id_is(alice: make.Workspace) -> None:
+    """C20."""
     told = alice.api.ok("POST", "/v1/ingest/events", make.event())
     issue, job = ids.parse(ids.Prefix.ISSUE, told["issue_id"]), ids.parse(ids.Prefix.INGEST_JOB, told["job_id"])
     assert alice.api.ok("GET", f"/v1/issues/{issue}")["id"] == told["issue_id"]

@@ -14,6 +14,9 @@ from everfix.ingest import events
 from tests import make
 
 
+METADATA = {"bank": "Zürich ☂", "n": [1, 2.5, None, True], "deep": {"a": {"b": ""}}, "Key With Space": "1e3"}
+
+
 def create(workspace: make.Workspace, **given: Any) -> dict[str, Any]:
     return workspace.api.ok("POST", "/v1/issues", {"title": "Made by hand", **given})  # type: ignore[no-any-return]
 
@@ -23,24 +26,28 @@ def titles(workspace: make.Workspace, **params: Any) -> set[str]:
 
 
 def test_an_issue_made_by_hand(alice: make.Workspace) -> None:
+    """C116, C127."""
     answer = alice.analyst.post(
-        "/v1/issues", {"title": "Checkout fails", "body": "for one bank", "severity": "critical", "metadata": {"bank": "x"}}
+        "/v1/issues", {"title": "Checkout fails", "body": "for one bank", "severity": "critical", "metadata": METADATA}
     )
     assert answer.status_code == 201
+    assert alice.viewer.post("/v1/issues", {"title": "x"}).status_code == 403
     made = answer.json()
     assert (made["title"], made["severity"], made["status"], made["source"], made["metadata"]) == (
         "Checkout fails",
         "p1",
         "open",
         "manual",
-        {"bank": "x"},
+        METADATA,
     )
     assert made["analysis_status"] == "pending"
     assert alice.work() == 2  # it is learnt, then analysed
-    assert alice.api.ok("GET", f"/v1/issues/{made['id']}")["analysis_status"] == "done"
+    again = alice.api.ok("GET", f"/v1/issues/{made['id']}")
+    assert (again["analysis_status"], again["metadata"]) == ("done", METADATA)
 
 
 def test_a_taken_external_id_is_a_conflict(alice: make.Workspace, bob: make.Workspace) -> None:
+    """C80."""
     create(alice, external_id="OPS-1")
     answer = alice.api.post("/v1/issues", {"title": "x", "external_id": "OPS-1"})
     assert (answer.status_code, answer.json()["error"]["details"]) == (409, {"external_id": "taken"})
@@ -64,6 +71,7 @@ def test_a_wrong_issue_is_refused(alice: make.Workspace, body: dict[str, Any], f
 
 
 def test_the_fields_of_the_reference(alice: make.Workspace) -> None:
+    """C117."""
     one = alice.api.ok("GET", f"/v1/issues/{create(alice)['id']}")
     named = {
         "id",
@@ -87,6 +95,7 @@ def test_the_fields_of_the_reference(alice: make.Workspace) -> None:
 
 
 def test_filters(alice: make.Workspace) -> None:
+    """C113, C114."""
     learnt = alice.learn(
         *make.failures("database", (9, 5, 2), team="shop"),
         make.event(title="Alone", severity="p4", source="jira", kind="defect", body="the Zürich lamp"),
@@ -125,17 +134,25 @@ def test_filters(alice: make.Workspace) -> None:
     ]
     for params, expected in cases:
         assert titles(alice, **params) == expected, params
+    assert all(0 <= row["risk_score"] <= 100 for row in alice.api.ok("GET", "/v1/issues", limit=100)["data"])
 
 
 @pytest.mark.parametrize("sort", ["risk_score", "ingested_at", "source_created_at", "severity", "status", "updated_at"])
 def test_the_sorts_of_the_reference(alice: make.Workspace, sort: str) -> None:
-    alice.ingest(*(make.event() for _ in range(3)))
-    for sign in ("", "-"):
-        assert len(alice.api.ok("GET", "/v1/issues", sort=f"{sign}{sort}")["data"]) == 3
+    """C115."""
+    alice.learn(*make.failures("database", (9, 5, 2), severity="p1"))
+    for number, severity in enumerate(("p4", "p2", "p3")):
+        create(alice, severity=severity, source_created_at=(make.NOW - timedelta(days=number)).isoformat())
+    last = alice.api.ok("GET", "/v1/issues")["data"][-1]
+    alice.api.ok("PATCH", f"/v1/issues/{last['id']}", {"status": "closed"})
+    values = [row[sort] for row in alice.api.ok("GET", "/v1/issues", sort=sort)["data"]]
+    assert (values, len(values), len(set(values)) > 1) == (sorted(values), 6, True)
+    assert [row[sort] for row in alice.api.ok("GET", "/v1/issues", sort=f"-{sort}")["data"]] == values[::-1]
 
 
 @pytest.mark.parametrize(("start", "end"), [(start, end) for start in issues.FLOW for end in issues.FLOW if start != end])
 def test_the_flow(alice: make.Workspace, start: str, end: str) -> None:
+    """C118, C119."""
     issue = create(alice)["id"]
     if start != "open":
         alice.api.ok("PATCH", f"/v1/issues/{issue}", {"status": start})
@@ -152,12 +169,25 @@ def test_the_flow(alice: make.Workspace, start: str, end: str) -> None:
     ("alias", "canonical"), [("in_progress", "mitigating"), ("wont_fix", "closed"), ("pattern_found", "in_loop"), ("CLOSED", "closed")]
 )
 def test_status_aliases_are_read_and_never_written(alice: make.Workspace, alias: str, canonical: str) -> None:
+    """C119."""
     issue = create(alice)["id"]
     assert alice.api.ok("PATCH", f"/v1/issues/{issue}", {"status": alias})["status"] == canonical
     assert set(events.STATUS_ALIASES.values()) <= set(issues.STATUSES)
 
 
+@pytest.mark.parametrize(("sent", "kept"), [("critical", "p1"), ("high", "p2"), ("medium", "p3"), ("low", "p4"), ("P2", "p2")])
+def test_severities_by_either_name(alice: make.Workspace, sent: str, kept: str) -> None:
+    """C121: created, changed, ingested and filtered by the same words."""
+    issue = create(alice, severity=sent)
+    assert issue["severity"] == kept
+    assert alice.api.ok("PATCH", f"/v1/issues/{issue['id']}", {"severity": sent})["severity"] == kept
+    told = alice.api.ok("POST", "/v1/ingest/events", make.event(severity=sent))
+    assert alice.api.ok("GET", f"/v1/issues/{told['issue_id']}")["severity"] == kept
+    assert {row["severity"] for row in alice.api.ok("GET", "/v1/issues", severity=sent)["data"]} == {kept}
+
+
 def test_what_may_change(alice: make.Workspace) -> None:
+    """C118."""
     issue = create(alice)["id"]
     changed = alice.api.ok(
         "PATCH",
@@ -175,6 +205,9 @@ def test_what_may_change(alice: make.Workspace) -> None:
     again = alice.api.ok("PATCH", f"/v1/issues/{issue}", {"team": None, "assignee_id": None, "title": None})
     assert (again["team"], again["assignee_id"], again["title"]) == (None, None, "New")
     assert alice.api.ok("PATCH", f"/v1/issues/{issue}", {})["title"] == "New"
+    pattern = alice.api.ok("POST", "/v1/patterns", {"name": "Made by hand"})["id"]
+    assert alice.api.ok("PATCH", f"/v1/issues/{issue}", {"pattern_id": pattern})["pattern_id"] == pattern
+    assert alice.api.ok("PATCH", f"/v1/issues/{issue}", {"status": "closed"})["status"] == "closed"
 
 
 def test_a_stranger_cannot_be_assigned(alice: make.Workspace, bob: make.Workspace) -> None:
@@ -219,6 +252,7 @@ def test_changing_leaves_a_trace(alice: make.Workspace) -> None:
 
 
 def test_the_list_never_shows_another_workspace(alice: make.Workspace, bob: make.Workspace) -> None:
+    """C112."""
     create(alice, title="Alice's")
     create(bob, title="Bob's")
     assert titles(alice) == {"Alice's"}

@@ -35,6 +35,7 @@ def _sweep(workspace: make.Workspace) -> None:
 
 
 def test_what_is_old_goes_and_what_is_young_stays(alice: make.Workspace, anyone: make.Api, time: Any) -> None:
+    """C239."""
     old = _made(alice)
     time.advance(days=364)
     young = _made(alice)
@@ -54,6 +55,7 @@ def test_what_is_old_goes_and_what_is_young_stays(alice: make.Workspace, anyone:
 
 
 def test_the_workspace_says_how_long(alice: make.Workspace, bob: make.Workspace, time: Any) -> None:
+    """C239."""
     assert alice.api.ok("GET", "/v1/workspace/files") == {"days": 365, "legal_hold": False}
     assert alice.api.ok("PATCH", "/v1/workspace/files", {"days": 7}) == {"days": 7, "legal_hold": False}
     _made(alice)

@@ -273,18 +273,46 @@ def test_learning_with_another_workspaces_ids_touches_nothing(alice: make.Worksp
 # --- settings of the workspace ---
 
 
-def test_auto_link_off_keeps_likeness_apart(alice: make.Workspace) -> None:
-    with alice.db() as db:
-        db.execute(text("UPDATE workspaces SET ai_auto_link = false"))
-    alice.learn(*make.failures("database", (9, 5, 2)))
-    assert [pattern.issue_count for pattern in rows(alice, Pattern)] == [3], "an equal fingerprint is no guess: it links all the same"
+def check(name: str, message: str) -> dict[str, Any]:
+    trace = f"AssertionError: {message}\n\tat org.junit.Assert.fail(Assert.java:1)\n\tat shop.CartTest.{name}(CartTest.java:9)\n"
+    told = {"title": f"shop.CartTest::{name}", "body": f"AssertionError: {message}", "service": "shop.CartTest", "kind": "check"}
+    return make.event(external_id=name, source="ci", stacktrace=trace, error_type="AssertionError", **told)
+
+
+def test_likeness_links_when_it_may_and_is_sure_enough(alice: make.Workspace, bob: make.Workspace, charlie: make.Workspace) -> None:
+    """C141: by default; not where it is switched off, nor below the workspace's threshold. An equal fingerprint is no guess: it links."""
+    others = [check(f"other{n}", f"row{chr(97 + n)} is missing from sheet{chr(97 + n)}") for n in range(12)]
+    alike = [
+        check("adds", "expected:<price [undefined]> but was:<price [euro]>"),
+        check("removes", "expected:<total [undefined]> but was:<total [euro]>"),
+    ]
+    for workspace, setting, together in (
+        (alice, "ai_auto_link = true", True),
+        (bob, "ai_auto_link = false", False),
+        (charlie, "ai_confidence_threshold = 1", False),
+    ):
+        with workspace.db() as db:
+            db.execute(text(f"UPDATE workspaces SET {setting}"))
+        workspace.api.ok("POST", "/v1/ingest/batch", {"records": [*others, *alike, {**alike[0], "external_id": "adds again"}]})
+        workspace.work()
+        found = {row["external_id"]: row for row in workspace.api.ok("GET", "/v1/issues", limit=100)["data"]}
+        assert (found["adds"]["pattern_id"] == found["removes"]["pattern_id"]) == together, setting
+        assert found["adds"]["pattern_id"] == found["adds again"]["pattern_id"], setting
+        told = workspace.api.ok("GET", f"/v1/issues/{found['removes']['id']}")["assignment"]
+        assert told["why"]["rule"].startswith("alike" if together else "kept apart"), (setting, told)
 
 
 def test_a_high_threshold_holds_recommendations_back(alice: make.Workspace) -> None:
+    """C169."""
     with alice.db() as db:
         db.execute(text("UPDATE workspaces SET ai_confidence_threshold = 0.99"))
     alice.learn(*make.failures("database", (9, 5, 2)))
-    assert rows(alice, Recommendation) == []
+    assert alice.api.ok("GET", "/v1/recommendations")["data"] == []
+    with alice.db() as db:
+        db.execute(text("UPDATE workspaces SET ai_confidence_threshold = 0.5"))
+        loop.refresh(db, make.NOW)
+    (shown,) = alice.api.ok("GET", "/v1/recommendations")["data"]
+    assert alice.api.ok("GET", f"/v1/patterns/{shown['pattern_ids'][0]}")["confidence"] >= 0.5
 
 
 # --- refresh ---

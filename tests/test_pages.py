@@ -52,6 +52,7 @@ def fill(workspace: make.Workspace) -> None:
 
 @pytest.mark.parametrize("path", LISTS)
 def test_every_sort_walks_without_gaps_or_repeats(alice: make.Workspace, path: str) -> None:
+    """C72, C75."""
     fill(alice)
     for sort in (sign + name for name in LISTS[path].fields for sign in ("", "-")):
         whole = alice.api.ok("GET", path, sort=sort, limit=100)["data"]
@@ -90,6 +91,7 @@ def test_rows_inserted_meanwhile_break_nothing(alice: make.Workspace, data: st.D
 
 
 def test_total_is_exact_and_filters_narrow_it(alice: make.Workspace) -> None:
+    """C74."""
     alice.ingest(*(make.event(severity="p1") for _ in range(7)), *(make.event(severity="p4") for _ in range(30)))
     assert alice.api.ok("GET", "/v1/issues", limit=2)["page"]["total"] == 37
     assert alice.api.ok("GET", "/v1/issues", limit=2, severity="critical")["page"]["total"] == 7
@@ -98,6 +100,7 @@ def test_total_is_exact_and_filters_narrow_it(alice: make.Workspace) -> None:
 
 
 def test_the_default_limit_is_25_and_the_last_page_says_so(alice: make.Workspace) -> None:
+    """C70, C71, C72."""
     alice.ingest(*(make.event() for _ in range(26)))
     first = alice.api.ok("GET", "/v1/issues")
     assert (len(first["data"]), first["page"]["has_more"]) == (25, True)
@@ -108,6 +111,7 @@ def test_the_default_limit_is_25_and_the_last_page_says_so(alice: make.Workspace
 
 
 def test_above_ten_thousand_rows_the_total_is_an_estimate(alice: make.Workspace, owner: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C74."""
     monkeypatch.setattr(pages, "EXACT_ROWS", 10)
     alice.ingest(*(make.event(title="it's 100% broken: %s :x") for _ in range(40)))
     with owner.engine.connect() as connection:
@@ -126,6 +130,7 @@ def _cursor(workspace: make.Workspace, path: str = "/v1/issues", **params: Any) 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(data=st.data())
 def test_a_tampered_cursor_is_refused(alice: make.Workspace, data: st.DataObject) -> None:
+    """C73."""
     alice.ingest(make.event(), make.event())
     cursor = _cursor(alice)
     kind = data.draw(st.sampled_from(["change", "cut", "add", "junk"]))

@@ -11,7 +11,7 @@ from tests import make
 
 def fill(workspace: make.Workspace) -> None:
     workspace.learn(
-        *make.failures("database", [n / 2 for n in range(1, 30)], severity="p1"),
+        *make.failures("database", [n / 2 for n in range(1, 30)], severity="p1", team="shop", error_type="PoolTimeout"),
         *make.failures("payments", (20, 10, 3)),
         *make.failures("login", (40,)),
     )
@@ -27,6 +27,7 @@ def test_the_riskiest_come_first(alice: make.Workspace) -> None:
 
 
 def test_the_fields_of_the_reference(alice: make.Workspace) -> None:
+    """C134, C136, C137."""
     fill(alice)
     row = alice.api.ok("GET", "/v1/patterns")["data"][0]
     named = {
@@ -47,7 +48,9 @@ def test_the_fields_of_the_reference(alice: make.Workspace) -> None:
     assert {key: one[key] for key in row} == row
     assert one["why"]["rule"]
     assert one["prediction"]["window_days"] == 7
-    assert one["fingerprint"]["service"] == "orders-api"
+    assert (one["fingerprint"]["service"], one["fingerprint"]["team"]) == ("orders-api", "shop")
+    assert {"error_type", "time_of_day"} <= one["fingerprint"].keys()
+    assert all(0 <= pattern["risk_score"] <= 100 for pattern in alice.api.ok("GET", "/v1/patterns")["data"])
     assert 0 <= one["confidence"] <= 1
 
 
@@ -66,10 +69,15 @@ def test_the_fields_of_the_reference(alice: make.Workspace) -> None:
         ({"risk_min": 50}, ["orders-api"]),
         ({"risk_max": 49, "risk_min": 20, "status": "active"}, ["payments-api"]),
         ({"sort": "issue_count"}, ["login-api", "payments-api", "orders-api"]),
+        ({"sort": "-issue_count"}, ["orders-api", "payments-api", "login-api"]),
+        ({"sort": "risk_score"}, ["login-api", "payments-api", "orders-api"]),
+        ({"sort": "-risk_score"}, ["orders-api", "payments-api", "login-api"]),
+        ({"sort": "last_seen_at"}, ["login-api", "payments-api", "orders-api"]),
         ({"sort": "-last_seen_at"}, ["orders-api", "payments-api", "login-api"]),
     ],
 )
 def test_filters_and_sorts(alice: make.Workspace, params: dict[str, Any], expected: list[str]) -> None:
+    """C130, C132, C135."""
     fill(alice)
     assert services(alice, **params) == expected
 

@@ -24,9 +24,11 @@ def rows(workspace: make.Workspace, **params: Any) -> list[dict[str, Any]]:
 
 
 def test_they_appear_by_themselves_most_probable_first(alice: make.Workspace) -> None:
+    """C144, C145, C146."""
     fill(alice)
     found = rows(alice)
     assert len(found) == 3
+    assert {alice.viewer.ok("GET", f"/v1/patterns/{row['pattern_id']}")["status"] for row in found} == {"emerging", "active"}
     odds = [row["probability"] for row in found]
     assert odds == sorted(odds, reverse=True)
     for row in found:

@@ -35,6 +35,7 @@ def client(owner: Database, **given: Any) -> provision.Provisioned:
 
 
 def test_one_transaction_makes_everything(owner: Database, alice: make.Workspace) -> None:
+    """C2, C15, C17."""
     made = client(owner, timezone="Europe/Paris")
     with owner.transaction(made.workspace_id) as db:
         organisation = db.get(Organisation, made.organization_id)
@@ -60,6 +61,7 @@ def test_a_second_clients_audit_chain_begins_anew(owner: Database, alice: make.W
 
 
 def test_a_known_person_is_reused(owner: Database, alice: make.Workspace) -> None:
+    """C16."""
     assert client(owner, owner_email="OWNER@alice.example").owner_user_id == alice.users["owner"]
 
 
@@ -70,6 +72,7 @@ def test_a_wrong_slug_is_refused(owner: Database, installation: Any, slug: str) 
 
 
 def test_a_taken_slug_is_a_conflict(owner: Database, alice: make.Workspace) -> None:
+    """C16."""
     with pytest.raises(Conflict, match="'alice' is taken"):
         client(owner, org_slug="alice")
 

@@ -19,6 +19,7 @@ def rows(workspace: make.Workspace, **params: Any) -> list[dict[str, Any]]:
 
 
 def test_by_rank_with_all_that_the_reference_names(alice: make.Workspace) -> None:
+    """C162, C168."""
     fill(alice)
     found = rows(alice)
     assert [row["rank"] for row in found] == [1, 2, 3, 4]
@@ -36,12 +37,14 @@ def test_by_rank_with_all_that_the_reference_names(alice: make.Workspace) -> Non
 
 @pytest.mark.parametrize("sort", ["rank", "-rank", "-created_at", "-expected_loops_prevented", "-updated_at"])
 def test_the_sorts_of_the_reference(alice: make.Workspace, sort: str) -> None:
+    """C161."""
     fill(alice)
     values = [row[sort.removeprefix("-")] for row in rows(alice, sort=sort)]
     assert values == sorted(values, reverse=sort.startswith("-"))
 
 
 def test_filters(alice: make.Workspace) -> None:
+    """C160, C164."""
     fill(alice)
     everything = rows(alice)
     with alice.db() as db:

@@ -50,6 +50,7 @@ def fetch(workspace: make.Workspace, file: dict[str, Any]) -> bytes:
 
 
 def test_the_templates_of_the_reference_are_there(alice: make.Workspace) -> None:
+    """C224."""
     told = alice.viewer.ok("GET", "/v1/reports/templates")
     assert told["page"] == {"next_cursor": None, "has_more": False, "total": 12}
     found = {item["key"]: item for item in told["data"]}
@@ -65,6 +66,7 @@ def test_the_templates_of_the_reference_are_there(alice: make.Workspace) -> None
 @pytest.mark.parametrize("window", ["7D", "30D", "90D"])
 @pytest.mark.parametrize("template", NAMED)
 def test_every_template_and_window(alice: make.Workspace, time: Any, template: str, window: str) -> None:
+    """C223, C232, C236."""
     fill(alice)
     done = generate(alice, template=template, window=window, format="JSON")
     assert (done["template"], done["window"], done["formats"], done["kind"]) == (template, window.lower(), ["json"], "report")
@@ -90,6 +92,7 @@ def test_every_template_with_one_failure(alice: make.Workspace, time: Any, templ
 
 @pytest.mark.parametrize("template", NAMED)
 def test_every_template_in_every_format(alice: make.Workspace, time: Any, template: str) -> None:
+    """C237."""
     fill(alice)
     done = generate(alice, template=template, window="30D", formats=FORMATS)
     assert [file["format"] for file in done["files"]] == FORMATS
@@ -145,6 +148,7 @@ def test_any_number_of_days_is_a_window(alice: make.Workspace, time: Any) -> Non
 
 
 def test_jobs_are_listed_with_their_files(alice: make.Workspace, bob: make.Workspace, time: Any) -> None:
+    """C231."""
     first = generate(alice, template="issue_digest", format="json", name="One")
     second = generate(alice, template="issue_digest", format="json", name="Two")
     told = alice.viewer.ok("GET", "/v1/reports/jobs")

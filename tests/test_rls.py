@@ -54,6 +54,7 @@ def catalogue(owner_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def test_every_table_is_protected_and_forced(catalogue: psycopg.Connection[Any]) -> None:
+    """C7."""
     rows = catalogue.execute(
         "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class"
         " WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
@@ -129,6 +130,7 @@ def test_the_only_ways_across_are_the_named_functions(catalogue: psycopg.Connect
 
 
 def test_the_application_role_has_no_powers(catalogue: psycopg.Connection[Any]) -> None:
+    """C7."""
     row = catalogue.execute(
         "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication FROM pg_roles WHERE rolname = 'everfix_app'"
     ).fetchone()

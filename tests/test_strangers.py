@@ -305,6 +305,7 @@ def test_every_route_is_classified(method: str, route: APIRoute) -> None:
 
 @CASES
 def test_anonymous_gets_401(anyone: make.Api, method: str, route: APIRoute) -> None:
+    """C22."""
     if (method, route.path) in PUBLIC:
         return
     answer = _call(anyone, method, route, _path(route))
@@ -315,6 +316,7 @@ def test_anonymous_gets_401(anyone: make.Api, method: str, route: APIRoute) -> N
 
 @CASES
 def test_without_the_scope_403(alice: make.Workspace, method: str, route: APIRoute) -> None:
+    """C46."""
     scope = scope_of(route)
     if scope is None:
         return
@@ -325,7 +327,7 @@ def test_without_the_scope_403(alice: make.Workspace, method: str, route: APIRou
 
 
 def test_another_workspaces_id_is_404(alice: make.Workspace, bob: make.Workspace, charlie: make.Workspace) -> None:
-    """The owner herself gets an answer (so the ids are right); the neighbours get 404 for each."""
+    """C6, C79: The owner herself gets an answer (so the ids are right); the neighbours get 404 for each."""
     ids = _belongings(alice)
     tried = 0
     for method, route in sorted(ROUTES, key=_removing_last):
@@ -350,7 +352,7 @@ def _timeless(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_lists_hold_only_the_own_workspace(alice: make.Workspace, bob: make.Workspace, charlie: make.Workspace) -> None:
-    """Where alice has something, bob's lists are empty; figures of bob's empty workspace are those of any empty workspace."""
+    """C5, C6: Where alice has something, bob's lists are empty; figures of bob's empty workspace are those of any empty workspace."""
     _belongings(alice)
     for method, route in ROUTES:
         if method != "GET" or "{" in route.path or not route.path.startswith("/v1") or route.path in NO_LISTS:
@@ -378,6 +380,7 @@ def test_no_figure_of_the_other_surfaces_changes_with_a_neighbours_failures(
 
 @CASES
 def test_a_viewer_changes_nothing(alice: make.Workspace, method: str, route: APIRoute) -> None:
+    """C48."""
     if (method, route.path) in PUBLIC | dict.fromkeys(READS) or method == "GET":
         return
     assert _call(alice.viewer, method, route, _path(route)).status_code == 403
@@ -398,16 +401,19 @@ def test_a_viewer_changes_nothing(alice: make.Workspace, method: str, route: API
     ],
 )
 def test_a_broken_token_gets_401(anyone: make.Api, header: str) -> None:
+    """C22."""
     answer = anyone.call("GET", "/v1/issues", headers={"Authorization": header})
     assert answer.status_code == 401, answer.text
 
 
 def test_the_scheme_is_read_in_any_case(alice: make.Workspace, anyone: make.Api) -> None:
+    """C27."""
     for scheme in ("bearer", "BEARER", "bEaReR"):
         assert anyone.call("GET", "/v1/issues", headers={"Authorization": f"{scheme} {alice.secrets['viewer']}"}).status_code == 200
 
 
 def test_health_and_ready_and_the_schema_need_no_token(anyone: make.Api) -> None:
+    """C68, C279, C280."""
     assert anyone.get("/health").json() == {"status": "ok"}
     assert anyone.get("/ready").status_code == 200
     assert anyone.get("/openapi.json").status_code == 200

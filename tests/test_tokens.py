@@ -38,6 +38,7 @@ def test_a_token_tells_who_calls(alice: make.Workspace) -> None:
 
 
 def test_only_the_hash_is_kept(alice: make.Workspace) -> None:
+    """C41."""
     secret = issue(alice)
     assert secret.startswith("efx_pat_")
     with alice.db() as db:
@@ -48,11 +49,13 @@ def test_only_the_hash_is_kept(alice: make.Workspace) -> None:
 
 
 def test_scopes_narrow_and_never_widen(alice: make.Workspace) -> None:
+    """C33."""
     secret = issue(alice, user=alice.users["viewer"], scopes=[Scope.ISSUES_READ, Scope.ISSUES_WRITE, Scope.AUDIT_READ])
     assert who(alice, secret).scopes == {Scope.ISSUES_READ}
 
 
 def test_a_role_change_applies_at_the_next_call(alice: make.Workspace) -> None:
+    """C55."""
     with alice.db() as db:
         db.execute(text("UPDATE memberships SET role = 'viewer' WHERE user_id = :id"), {"id": alice.users["analyst"]})
     assert who(alice, alice.secrets["analyst"]).role == Role.VIEWER
@@ -137,6 +140,7 @@ def test_roles_grow(alice: make.Workspace) -> None:
 
 
 def test_every_documented_scope_exists() -> None:
+    """C47."""
     documented = {f"{noun}:{verb}" for noun in ("issues", "patterns", "predictions", "recommendations") for verb in ("read", "write")}
     documented |= {
         "connectors:admin",

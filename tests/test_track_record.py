@@ -25,6 +25,7 @@ def fill(workspace: make.Workspace) -> list[dict[str, Any]]:
 
 
 def test_c147_the_four_tiles(alice: make.Workspace) -> None:
+    """C158."""
     empty = alice.viewer.ok("GET", "/v1/predictions/summary")
     assert (empty["total"], empty["average_probability"]) == (0, None)
     odds = [row["probability"] for row in fill(alice)]
@@ -112,7 +113,14 @@ def test_no_track_record_yet(alice: make.Workspace) -> None:
 
 def test_c151_an_outcome_by_hand_changes_the_figures(alice: make.Workspace, time: Clock) -> None:
     make.with_history(alice)
-    before = alice.viewer.ok("GET", "/v1/predictions/accuracy", days=120)
+    report = alice.api.ok("POST", "/v1/reports", {"name": "x", "template": "prediction_report", "window": "90d", "format": "json"})["id"]
+
+    def told() -> list[Any]:
+        document = alice.api.ok("POST", f"/v1/reports/{report}/preview", {})["document"]
+        (weeks,) = (block for section in document["sections"] for block in section["blocks"] if block["key"] == "outcomes_chart")
+        return [sum(column) for column in list(zip(*weeks["table"]["rows"], strict=True))[1:4]]
+
+    before, hits, prevented, misses = alice.viewer.ok("GET", "/v1/predictions/accuracy", days=120), *told()
     settled = alice.viewer.ok("GET", "/v1/predictions", status="superseded", limit=100)["data"]
     miss = next(row for row in settled if row["outcome"] == "miss" and row["expires_at"] < time.at.isoformat())
     done = alice.analyst.ok("POST", f"/v1/predictions/{miss['id']}/outcome", {"outcome": "hit"})
@@ -120,6 +128,9 @@ def test_c151_an_outcome_by_hand_changes_the_figures(alice: make.Workspace, time
     after = alice.viewer.ok("GET", "/v1/predictions/accuracy", days=120)
     assert after["hits"] == before["hits"] + 1
     assert after["brier"] != before["brier"]
+    assert told() == [hits + 1, prevented, misses - 1]
+    alice.analyst.ok("POST", f"/v1/predictions/{miss['id']}/outcome", {"outcome": "prevented"})
+    assert told() == [hits, prevented + 1, misses - 1]
     assert alice.analyst.post(f"/v1/predictions/{miss['id']}/outcome", {"outcome": "maybe"}).status_code == 422
 
 

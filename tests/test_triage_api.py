@@ -37,6 +37,7 @@ def pattern(workspace: make.Workspace, service: str) -> str:
 
 
 def test_bulk_changes_what_it_can_and_tells_the_rest(filled: make.Workspace) -> None:
+    """C122."""
     one, other, *_ = found(filled)
     filled.api.ok("PATCH", f"/v1/issues/{other['id']}", {"status": "closed"})
     strange = ids.show(ids.Prefix.ISSUE, ids.new())
@@ -59,12 +60,14 @@ def test_bulk_changes_what_it_can_and_tells_the_rest(filled: make.Workspace) -> 
     ],
 )
 def test_bulk_operations(filled: make.Workspace, op: str, value: Any, field: str, becomes: Any) -> None:
+    """C122."""
     wanted = [row["id"] for row in found(filled)][:2]
     assert filled.api.ok("POST", "/v1/issues/bulk", {"ids": wanted, "op": op, "value": value})["updated"] == 2
     assert {row[field] for row in found(filled) if row["id"] in wanted} == {becomes}
 
 
 def test_bulk_assigns_to_members_only(filled: make.Workspace) -> None:
+    """C122."""
     wanted = [row["id"] for row in found(filled)][:2]
     me = ids.show(ids.Prefix.USER, filled.users["analyst"])
     filled.api.ok("POST", "/v1/issues/bulk", {"ids": wanted, "op": "assign", "value": me})
@@ -95,6 +98,7 @@ def test_a_bulk_change_that_makes_no_sense_is_refused(filled: make.Workspace, bo
 
 
 def test_link_move_explain_and_undo(filled: make.Workspace) -> None:
+    """C124, C125."""
     issue = next(row for row in found(filled) if row["service"] == "payments-api")
     target = pattern(filled, "orders-api")
     seen = filled.api.ok("POST", f"/v1/patterns/{issue['pattern_id']}/split-preview", {"issue_ids": [issue["id"]]})
@@ -151,6 +155,7 @@ def test_grouping_quality_counts_what_people_overruled(filled: make.Workspace) -
 
 
 def test_a_pattern_is_resolved_by_a_note_and_silence_and_by_nothing_else(filled: make.Workspace, time: Any) -> None:
+    """C138, C139, C140."""
     one = pattern(filled, "orders-api")
     refused = filled.api.patch(f"/v1/patterns/{one}", {"status": "resolved"})
     assert (refused.status_code, "closure note" in refused.json()["error"]["message"]) == (409, True)
@@ -166,6 +171,7 @@ def test_a_pattern_is_resolved_by_a_note_and_silence_and_by_nothing_else(filled:
 
 
 def test_mitigating_is_a_fact_beside_the_status(filled: make.Workspace) -> None:
+    """C135."""
     one = pattern(filled, "orders-api")
     moved = filled.api.ok("PATCH", f"/v1/patterns/{one}", {"status": "mitigating", "tags": ["db"], "domain": "payments"})
     assert (moved["status"], moved["mitigating_since"], moved["tags"], moved["domain"]) == (
@@ -227,15 +233,22 @@ def test_an_issue_moves_along_its_table_and_nowhere_else(steps: list[str]) -> No
 
 
 def test_a_pattern_made_by_hand(filled: make.Workspace) -> None:
+    """C133."""
     wanted = [row["id"] for row in found(filled) if row["service"] == "payments-api"][:1]
     made = filled.api.call("POST", "/v1/patterns", json={"name": "Card provider", "issue_ids": wanted, "tags": ["x"], "status": "watching"})
     assert made.status_code == 201
     assert (made.json()["status"], made.json()["issue_count"], made.json()["tags"]) == ("emerging", 2, ["x"])
+    bare = filled.api.ok("POST", "/v1/patterns", {"name": "n" * 200})
+    assert [bare[name] for name in ("status", "fingerprint", "tags", "issue_count", "risk_score", "confidence")] == ["emerging", {}, [], 0, 0, 0.5]
+    told = {"service": "cards", "error_type": "Timeout", "time_of_day": "night", "team": "payments"}
+    assert filled.api.ok("POST", "/v1/patterns", {"name": "Told", "fingerprint": told, "tags": ["t"] * 20})["fingerprint"] == told
     empty = filled.api.ok("POST", "/v1/patterns", {"name": "Expected", "risk_score": 40, "confidence": 0.9})
     assert (empty["risk_score"], empty["confidence"], empty["issue_count"]) == (40, 0.9, 0)
     assert empty["id"] in [row["id"] for row in filled.api.ok("GET", "/v1/patterns")["data"]]
     for wrong in (
         {"name": ""},
+        {"name": "n" * 201},
+        {"name": "x", "confidence": 1.1},
         {"name": "x", "tags": ["t"] * 21},
         {"name": "x", "risk_score": 101},
         {"name": "x", "issue_ids": [str(ids.new())]},
@@ -309,6 +322,7 @@ def test_comments_name_members(filled: make.Workspace) -> None:
 
 
 def test_similar_issues_say_how_much_and_why(filled: make.Workspace) -> None:
+    """C123."""
     issue = next(row for row in found(filled) if row["external_id"] == "database-2")
     told = filled.api.ok("GET", f"/v1/issues/{issue['id']}/similar")["data"]
     assert [(row["issue"]["external_id"], row["score"], row["because"]) for row in told[:2]] == [
@@ -347,6 +361,7 @@ def test_saved_views_are_ones_own_unless_shared(filled: make.Workspace) -> None:
 
 
 def test_patterns_that_share_a_rare_thing_are_one_cluster_and_it_is_named(alice: make.Workspace, time: Any) -> None:
+    """C142, C143."""
     alike = [
         *make.failures("database", (9, 5, 2), service="orders-api", team="shop"),
         *make.failures("payments", (8, 4, 1), service="orders-api", team="shop"),

@@ -108,6 +108,7 @@ def _actions(who: make.Workspace) -> list[str]:
 
 
 def test_a_preview_of_a_link_spends_nothing_and_the_button_signs_in_once(alice: make.Workspace) -> None:
+    """C287."""
     secret, person = _link(alice), Person(alice.client)
     for _ in range(2):
         shown_ = person.get(f"/sign-in/{secret}")
@@ -158,6 +159,7 @@ def test_signing_out_ends_the_session_for_good(alice: make.Workspace, owner_page
 
 
 def test_an_ended_session_leads_to_login_and_back(alice: make.Workspace, owner_page: Person) -> None:
+    """C287."""
     with alice.db() as db:
         db.execute(update(tokens.Token).where(tokens.Token.kind == "session").values(revoked_at=make.NOW))
     there = owner_page.get("/patterns?x=1").headers["location"]

@@ -23,6 +23,7 @@ def tied(workspace: make.Workspace) -> None:
 
 
 def test_clusters_are_found_by_the_button_and_lead_to_their_patterns(alice: make.Workspace, time: object) -> None:
+    """C292."""
     tied(alice)
     visitor = person(alice)
     assert "Clusters have not been looked for yet" in visitor.page("/clusters")

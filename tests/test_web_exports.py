@@ -56,6 +56,7 @@ def fetched(workspace: make.Workspace, page: str) -> bytes:
 
 @pytest.mark.parametrize(("path", "resource"), LISTS.items())
 def test_each_list_has_a_button_that_exports_its_rows(full: make.Workspace, owner: Person, path: str, resource: str) -> None:
+    """C297."""
     note = press(owner, path)
     assert 'data-job="queued"' in note
     assert f"Exporting {resource} as CSV" in note

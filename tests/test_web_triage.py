@@ -66,6 +66,7 @@ def listed(text: str) -> list[str]:
 
 
 def test_every_filter_of_the_list_leaves_what_the_api_leaves(full: make.Workspace) -> None:
+    """C289."""
     visitor = person(full)
     for query in (
         "severity=p1",
@@ -179,6 +180,7 @@ def test_a_viewer_is_offered_nothing_and_a_strangers_form_is_refused(full: make.
 
 
 def test_a_view_is_saved_applied_shared_and_deleted(full: make.Workspace) -> None:
+    """C289."""
     visitor = person(full)
     answer = visitor.post(
         "/issues/views",
@@ -229,6 +231,7 @@ def test_an_issue_is_moved_assigned_and_talked_about_on_its_page(full: make.Work
 
 
 def test_an_issue_is_linked_and_unlinked_and_the_page_says_who_decided(full: make.Workspace) -> None:
+    """C290."""
     visitor, [one, *_] = person(full), of(full, "orders-api")
     page, target = f"/issues/{shown(one)}", pattern_of(full, "payments-api")
     assert form(visitor, f"{page}/link", page, pattern=target, reason="same <cause>") == 303
