@@ -135,6 +135,7 @@ def test_without_a_model_the_test_says_so(alice: make.Workspace) -> None:
 
 
 def test_logs_are_purged_by_their_own_retention(alice: make.Workspace, bob: make.Workspace) -> None:
+    """C283."""
     for workspace in (alice, bob):
         with workspace.db() as db:
             calls = [llm.Call("test", "openai", "m", "p", clock.now() - timedelta(days=days), answer="a\x00b") for days in (1, 40, 100)]

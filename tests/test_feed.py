@@ -136,7 +136,7 @@ def test_settings_over_http(alice: make.Workspace) -> None:
     ],
 )
 def test_gates_come_before_choices(alice: make.Workspace, settings: dict[str, Any], event: dict[str, Any], heard: bool) -> None:
-    """C215."""
+    """C102, C215."""
     if settings:
         alice.viewer.ok("PATCH", "/v1/settings/notifications", settings)
     tell(alice, **event)
@@ -144,6 +144,7 @@ def test_gates_come_before_choices(alice: make.Workspace, settings: dict[str, An
 
 
 def test_personal_channels(alice: make.Workspace, mail: sinks.MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C101."""
     with sinks.http() as sink:
         here = delivering.reaching(alice, smtp=mail.url)
         monkeypatch.setattr(alice.installation.settings, "outbound_allow", ("127.0.0.1",))

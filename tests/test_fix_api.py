@@ -96,6 +96,7 @@ def held(workspace: make.Workspace, time: Clock) -> dict[str, Any]:
 
 
 def test_c170_c172_the_proof_holds_and_is_attested(alice: make.Workspace, time: Clock) -> None:
+    """C229."""
     found = one(alice)
     assert alice.analyst.post(path(found, "/attest")).status_code == 409, "nothing is in place yet"
     alice.analyst.ok("PATCH", path(found), {"status": "implemented"})

@@ -13,7 +13,6 @@ from everfix.failures import analyses, issues
 from everfix.ingest import events
 from tests import make
 
-
 METADATA = {"bank": "Zürich ☂", "n": [1, 2.5, None, True], "deep": {"a": {"b": ""}}, "Key With Space": "1e3"}
 
 

@@ -111,6 +111,7 @@ def test_no_answer_is_said_in_words_without_the_key(llm_server: ModelServer, rep
 
 
 def test_the_next_provider_is_asked_when_one_gives_no_answer(llm_server: ModelServer) -> None:
+    """C282."""
     llm_server.says(lambda asked: Reply(status=503) if asked.path.endswith("/messages") else Reply({"number": 2}))
     who = assistant(choice(llm_server, "anthropic"), choice(llm_server, "openai"))
     answer = who.ask(question())
@@ -157,6 +158,7 @@ def secret(**keys: str) -> Settings:
 
 
 def test_the_environment_is_read_in_order() -> None:
+    """C282."""
     assert llm.configured(secret()) == ()
     both = llm.configured(secret(openai_api_key="b", anthropic_api_key="a", google_api_key="c"))
     assert [one.provider for one in both] == ["anthropic", "openai", "google"]

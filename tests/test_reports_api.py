@@ -66,7 +66,7 @@ def test_the_templates_of_the_reference_are_there(alice: make.Workspace) -> None
 @pytest.mark.parametrize("window", ["7D", "30D", "90D"])
 @pytest.mark.parametrize("template", NAMED)
 def test_every_template_and_window(alice: make.Workspace, time: Any, template: str, window: str) -> None:
-    """C223, C232, C236."""
+    """C225–C228, C223, C232, C236."""
     fill(alice)
     done = generate(alice, template=template, window=window, format="JSON")
     assert (done["template"], done["window"], done["formats"], done["kind"]) == (template, window.lower(), ["json"], "report")

@@ -112,6 +112,7 @@ def test_no_track_record_yet(alice: make.Workspace) -> None:
 
 
 def test_c151_an_outcome_by_hand_changes_the_figures(alice: make.Workspace, time: Clock) -> None:
+    """C159."""
     make.with_history(alice)
     report = alice.api.ok("POST", "/v1/reports", {"name": "x", "template": "prediction_report", "window": "90d", "format": "json"})["id"]
 

@@ -239,7 +239,14 @@ def test_a_pattern_made_by_hand(filled: make.Workspace) -> None:
     assert made.status_code == 201
     assert (made.json()["status"], made.json()["issue_count"], made.json()["tags"]) == ("emerging", 2, ["x"])
     bare = filled.api.ok("POST", "/v1/patterns", {"name": "n" * 200})
-    assert [bare[name] for name in ("status", "fingerprint", "tags", "issue_count", "risk_score", "confidence")] == ["emerging", {}, [], 0, 0, 0.5]
+    assert [bare[name] for name in ("status", "fingerprint", "tags", "issue_count", "risk_score", "confidence")] == [
+        "emerging",
+        {},
+        [],
+        0,
+        0,
+        0.5,
+    ]
     told = {"service": "cards", "error_type": "Timeout", "time_of_day": "night", "team": "payments"}
     assert filled.api.ok("POST", "/v1/patterns", {"name": "Told", "fingerprint": told, "tags": ["t"] * 20})["fingerprint"] == told
     empty = filled.api.ok("POST", "/v1/patterns", {"name": "Expected", "risk_score": 40, "confidence": 0.9})

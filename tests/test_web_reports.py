@@ -21,6 +21,7 @@ def owner_(alice: make.Workspace, time: Clock) -> Person:
 
 
 def test_a_report_is_saved_run_and_shown_with_its_result(alice: make.Workspace, owner_: Person) -> None:
+    """C296."""
     sent = {
         "csrf": owner_.csrf(),
         "template": "blank",
@@ -52,6 +53,7 @@ def test_a_report_is_saved_run_and_shown_with_its_result(alice: make.Workspace, 
 
 
 def test_the_preview_says_what_the_report_would(owner_: Person) -> None:
+    """C296."""
     page = owner_.page("/reports/preview?template=blank&section=issue_kpis&section=issue_list&window=30d")
     assert "Issues at a glance" in page
     assert "3 rows" in page
@@ -60,6 +62,7 @@ def test_the_preview_says_what_the_report_would(owner_: Person) -> None:
 
 
 def test_a_schedule_is_saved_paused_run_and_removed(alice: make.Workspace, owner_: Person, time: Clock) -> None:
+    """C296."""
     sent = {
         "csrf": owner_.csrf(),
         "name": "Monday",

@@ -15,6 +15,7 @@ PATH, PAGE = "/v1/workspace", "/settings/workspace"
 
 
 def test_the_workspace_is_read_and_changed(alice: make.Workspace, bob: make.Workspace) -> None:
+    """C88, C89."""
     before = alice.viewer.ok("GET", PATH)
     assert {"name", "slug", "timezone", "default_theme", "sso_enforced", "ai_auto_link", "ai_confidence_threshold"} <= before.keys()
     assert (before["ai_proof_window_days"], before["alert_threshold"], before["id"][:3]) == (30, 0.7, "ws_")
@@ -52,6 +53,7 @@ def test_the_workspace_is_read_and_changed(alice: make.Workspace, bob: make.Work
     ],
 )
 def test_what_cannot_be_is_named(alice: make.Workspace, field: str, wrong: Any) -> None:
+    """C90."""
     before = alice.api.ok("GET", PATH)
     refused = alice.admin.call("PATCH", PATH, json={field: wrong})
     assert refused.status_code == 422
@@ -67,6 +69,7 @@ def test_single_sign_on_is_the_owners_and_needs_a_provider(alice: make.Workspace
 
 
 def test_the_page_changes_it_and_says_what_is_wrong(client: httpx.Client, alice: make.Workspace) -> None:
+    """C300."""
     person = Person(client).enter(alice.secrets["owner"])
     assert person.get("/settings").headers["location"] == PAGE
     assert 'value="Asia/Kathmandu"' in person.page(PAGE)
