@@ -36,8 +36,10 @@ def tell(db: Session, now: datetime, issues: Sequence[Issue], touched: Collectio
         return
     _issues(db, new, at)
     found = db.execute(select(Pattern).where(Pattern.id.in_(touched))).scalars().all()
+    who = watches.all_of(db, touched)
     for pattern in found:
-        _pattern(db, pattern)
+        if pattern.id in who:
+            _pattern(db, pattern, who[pattern.id])
     query = select(Recommendation).join(RecommendationPattern, RecommendationPattern.recommendation_id == Recommendation.id)
     made = query.where(RecommendationPattern.pattern_id.in_(touched), Recommendation.created_at >= at - timedelta(minutes=10))
     risk = max((pattern.risk_score for pattern in found), default=0)
@@ -92,16 +94,14 @@ def _issues(db: Session, new: Sequence[Issue], at: datetime) -> None:
     feed.tell(db, _keyed(event, f"issues|{min(issue.id for issue in new)}|{at.isoformat()}", severity=worst))
 
 
-def _pattern(db: Session, pattern: Pattern) -> None:
+def _pattern(db: Session, pattern: Pattern, who: Collection[UUID]) -> None:
     reached = max((size for size in GROWN if pattern.issue_count >= size), default=None)
     if reached is None:
         return
     title = f"{pattern.name} has come {pattern.issue_count} times"
     link = f"/patterns/{ids.show(ids.Prefix.PATTERN, pattern.id)}"
     event = feed.Event("pattern.updated", title, f"Its risk is {pattern.risk_score}.", "pattern", pattern.id, link)
-    who = watches.watchers(db, pattern.id)
-    if who:
-        feed.tell(db, _keyed(event, f"pattern|{pattern.id}|{reached}", risk=pattern.risk_score), users=who)
+    feed.tell(db, _keyed(event, f"pattern|{pattern.id}|{reached}", risk=pattern.risk_score), users=who)
 
 
 def _keyed(event: feed.Event, key: str, *, severity: str | None = None, risk: int | None = None) -> feed.Event:

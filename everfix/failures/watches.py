@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -59,6 +60,13 @@ def of(db: Session, pattern_id: UUID, user: UUID | None) -> tuple[bool, int]:
 def watchers(db: Session, pattern_id: UUID) -> list[UUID]:
     """Return the users who watch a pattern."""
     return list(db.execute(select(PatternWatch.user_id).where(PatternWatch.pattern_id == pattern_id)).scalars())
+
+
+def all_of(db: Session, pattern_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Return the users who watch each of these patterns, those without any left out."""
+    query = select(PatternWatch.pattern_id, func.array_agg(PatternWatch.user_id).label("users"))
+    rows = db.execute(query.where(PatternWatch.pattern_id.in_(pattern_ids)).group_by(PatternWatch.pattern_id))
+    return {row.pattern_id: row.users for row in rows}
 
 
 def tell(db: Session, pattern_id: UUID, words: str, *, by: audit.Actor) -> None:
