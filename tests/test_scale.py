@@ -39,6 +39,19 @@ def test_every_sort_walks_each_issue_once(alice: make.Workspace, sort: str) -> N
     assert values[: len(there)] == there  # what has no value comes last, whichever way
 
 
+def test_rows_gathered_first_are_those_met_on_a_walk(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.ingest(*(make.event(severity=f"p{1 + place % 2}", team=f"team-{place % 3}") for place in range(12)))
+    found = []
+    for few in (0, pages.FEW):
+        monkeypatch.setattr(pages, "FEW", few)
+        first = alice.api.ok("GET", "/v1/issues", sort="-risk_score", severity="p2", limit=4)
+        rest = alice.api.ok("GET", "/v1/issues", sort="-risk_score", severity="p2", limit=4, cursor=first["page"]["next_cursor"])
+        found.append([row["id"] for row in first["data"] + rest["data"]])
+        assert first["page"]["total"] == rest["page"]["total"] == 6
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 6
+
+
 @pytest.mark.parametrize("sort", BOTH)
 def test_every_sort_has_an_index(alice: make.Workspace, sort: str) -> None:
     name, descending = listed.SORTS.read(sort)

@@ -20,9 +20,9 @@ from everfix.ingest.events import Issue
 
 FEW = 4_000  # issues up to which words lead to a page sooner than the order does
 EXACT = 10_000  # a list's total is exact up to here
-SAMPLE = 1_000  # pages of the table that a sample looks at
+SAMPLE = 300  # pages of the table that a sample looks at
 CLEAR = 3  # how many times EXACT an estimate must be, to leave no doubt that there are more
-ENOUGH = 60  # issues of a sample that must match, for its share to tell
+ENOUGH = 40  # issues of a sample that must match, for its share to tell
 
 
 def quick(db: Session, wanted: filters.IssueFilter, query: Select[Any]) -> tuple[Select[Any] | None, int | None]:

@@ -52,9 +52,10 @@ def listed(visit: session.sees(Scope.ISSUES_READ), paging: deps.Page) -> Respons
     found, problem = None, None
     try:
         wanted = cast("filters.IssueFilter", filters.sound("issues", given))
-        quick, many = searches.quick(visit.db, wanted, select(Issue))
-        asked = wanted.narrow(select(Issue))
-        found = pages.page(visit.db, paging, asked, Issue.id, SORTS, lambda rows: _rows(visit, rows), quick=quick, many=many)
+        every = select(Issue)
+        quick, many = searches.quick(visit.db, wanted, every)
+        asked = wanted.narrow(every)
+        found = pages.page(visit.db, paging, asked, Issue.id, SORTS, lambda rows: _rows(visit, rows), quick=quick, many=many, every=every)
     except (Invalid, Malformed) as wrong:
         problem = wrong
     return shell.page(

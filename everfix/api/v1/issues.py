@@ -146,7 +146,7 @@ def listed(db: Db, who: Reader, page: Page, wanted: Annotated[filters.IssueFilte
     """The workspace's issues. `status`, `severity`, `kind` and `analysis_status` take several values, separated by commas."""
     every = select(Issue).options(*UNSHOWN)
     quick, many = searches.quick(db, wanted, every)
-    return pages.page(db, page, wanted.narrow(every), Issue.id, SORTS, shown, quick=quick, many=many)
+    return pages.page(db, page, wanted.narrow(every), Issue.id, SORTS, shown, quick=quick, many=many, every=every)
 
 
 @router.post("", status_code=201)
