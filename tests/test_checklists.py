@@ -32,7 +32,6 @@ MISSING = {
     "C265–C275": "export of a whole workspace, and erasure",
     "C278, C305": "the audit log under /v1 and as a page; today /api/v1",
     "C281": "metrics and traces",
-    "C303": "a page of the settings for notifications",
     "C285": "/onboarding and /integrations",
 }
 # What is there, and no test of its own names yet.

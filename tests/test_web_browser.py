@@ -267,7 +267,7 @@ def test_everything_works_from_the_keyboard(look: Any) -> None:
     assert Path(waiting.value.path()).stat().st_size > 500
 
 
-PAGES = ("/dashboard", "/patterns", "/issues", "/reports")
+PAGES = ("/dashboard", "/patterns", "/issues", "/reports", "/settings/notifications", "/settings/delivery")
 
 
 def _details(page: Page) -> list[str]:

@@ -38,6 +38,14 @@ def slack(text: str) -> str | None:
     return found.group(1) if found else None
 
 
+def domain(text: str) -> str:
+    """Return a mail domain as it is stored, with or without its @; raises ValueError."""
+    try:
+        return domain_of(mail(f"x@{text.strip().removeprefix('@')}"))
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} is no domain") from None
+
+
 def domain_of(address: str) -> str:
     """Return the domain of a sound address."""
     return address.rpartition("@")[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -12,9 +13,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CheckConstraint, Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from everfix import audit
 from everfix.core import ids
+from everfix.core.crypto import Keys
 from everfix.core.db import Base, Json, WorkspaceRow, created
-from everfix.delivery import preferences
+from everfix.core.outbound import Guard
+from everfix.delivery import destinations, preferences
+from everfix.errors import Invalid
+from everfix.identity.principals import Principal
 
 SEVERITIES = ("p1", "p2", "p3", "p4")
 # type of event → the switch that turns all of it off; None cannot be turned off
@@ -111,6 +117,21 @@ def change(db: Session, user: UUID, values: dict[str, Any]) -> Personal:
     db.add(row)
     db.flush()
     return row
+
+
+def keep(db: Session, keys: Keys, guard: Guard, by: Principal, values: dict[str, Any], places: Mapping[str, Json | None]) -> None:
+    """Keep what a person wants to hear of, and their own Slack, Teams or PagerDuty (None takes one away); the rest stays, also of `events`."""
+    if by.actor_id is None:
+        raise Invalid("only a person or a service account is told anything")
+    if "events" in values:
+        known = {item["key"]: item for item in of(db, by.actor_id).events}
+        values = {**values, "events": list((known | {item["key"]: item for item in values["events"]}).values())}
+    if values:
+        change(db, by.actor_id, values)
+    for kind, config in places.items():
+        destinations.keep_personal(db, keys, guard, by, kind, config)
+    said = {"changed": sorted([*values, *(["channels"] if places else [])])}
+    audit.record(db, by, audit.Action.NOTIFICATION_SETTINGS_UPDATED, "user", by.actor_id, said)
 
 
 def choice(settings: Personal, event: str, severity: str | None, risk: int | None) -> Choice:

@@ -7,14 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from everfix import audit
 from everfix.core.crypto import Keys
 from everfix.core.outbound import Guard
 from everfix.delivery import addresses, destinations
 from everfix.delivery.envelope import Target
 from everfix.errors import Invalid, NotFound, Outbound
 from everfix.identity import workspaces
+from everfix.identity.principals import Principal
 
 MOST = 1_000
+MOST_DOMAINS = 200
 
 
 def check(db: Session, recipients: Sequence[str]) -> list[str]:
@@ -25,6 +28,22 @@ def check(db: Session, recipients: Sequence[str]) -> list[str]:
         raise Invalid(f"{len(recipients)} recipients are too many", details={"recipients": f"at most {MOST}"})
     domains = workspaces.here(db).mail_domains
     return list(dict.fromkeys(_spelled(text, domains) for text in recipients))
+
+
+def allow(db: Session, by: Principal, domains: Sequence[str]) -> list[str]:
+    """Let the workspace send mail to these domains and below them only (none: everywhere); what waits for another is left out in its turn."""
+    here = workspaces.here(db)
+    before, here.mail_domains = here.mail_domains, list(dict.fromkeys(domains))
+    if here.mail_domains != before:
+        db.flush()
+        audit.record(db, by, audit.Action.WORKSPACE_UPDATED, "workspace", here.id, {"mail_domains": here.mail_domains})
+    return here.mail_domains
+
+
+def outside(db: Session, recipients: Sequence[str]) -> list[str]:
+    """Return the addresses that the workspace sends no mail to; Slack's ids are none."""
+    domains = workspaces.here(db).mail_domains
+    return [one for one in dict.fromkeys(recipients) if "@" in one and not addresses.allowed(one, domains)]
 
 
 def _spelled(text: str, domains: Sequence[str]) -> str:

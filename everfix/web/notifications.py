@@ -29,7 +29,7 @@ KEEP_ALIVE_SECONDS = 15.0
 @router.get("/notifications")
 def listed(visit: session.sees(Scope.WORKSPACE_READ)) -> Response:  # type: ignore[valid-type]
     """The visitor's feed."""
-    query = select(Notification).where(feed.visible(_me(visit))).order_by(Notification.id.desc()).limit(LISTED)
+    query = select(Notification).where(feed.visible(me(visit))).order_by(Notification.id.desc()).limit(LISTED)
     reader = shown.Reader.of(visit.here)
     rows = [
         {
@@ -47,28 +47,28 @@ def listed(visit: session.sees(Scope.WORKSPACE_READ)) -> Response:  # type: igno
 @router.post("/notifications/read-all")
 def read_all(visit: session.changes(Scope.WORKSPACE_READ)) -> Response:  # type: ignore[valid-type]
     """Mark everything read."""
-    feed.read_all(visit.db, _me(visit))
+    feed.read_all(visit.db, me(visit))
     return shell.go("/notifications")
 
 
 @router.post("/notifications/{notification_id}/open")
 def open_(visit: session.changes(Scope.WORKSPACE_READ), notification_id: str) -> Response:  # type: ignore[valid-type]
     """Mark one read, and go to what it is about."""
-    row = feed.read(visit.db, _me(visit), _id(notification_id))
+    row = feed.read(visit.db, me(visit), _id(notification_id))
     return shell.go(row.link if row.link.startswith("/") and not row.link.startswith("//") else "/notifications")
 
 
 @router.post("/notifications/{notification_id}/dismiss")
 def dismiss(visit: session.changes(Scope.WORKSPACE_READ), notification_id: str) -> Response:  # type: ignore[valid-type]
     """Take one away."""
-    feed.dismiss(visit.db, _me(visit), _id(notification_id))
+    feed.dismiss(visit.db, me(visit), _id(notification_id))
     return shell.go("/notifications")
 
 
 @router.get("/notifications/stream")
 def stream(request: Request, visit: session.sees(Scope.WORKSPACE_READ), installation: deps.Installed) -> StreamingResponse:  # type: ignore[valid-type]
     """Keep the bell up to date: an event whenever the number of unread rows changes."""
-    events = _counts(request, installation, visit.who.workspace, _me(visit))
+    events = _counts(request, installation, visit.who.workspace, me(visit))
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
@@ -87,7 +87,7 @@ def _unread(installation: Any, workspace: UUID, user: UUID) -> int:  # noqa: ANN
         return feed.unread(db, user)
 
 
-def _me(visit: Visit) -> UUID:
+def me(visit: Visit) -> UUID:
     if visit.who.actor_id is None:
         raise NotFound("only a person has notifications")
     return visit.who.actor_id

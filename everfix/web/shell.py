@@ -48,8 +48,11 @@ SETTINGS = (
     ("/settings/brand", "Brand and files", Scope.WORKSPACE_READ),
     ("/settings/alerts", "Alert rules", Scope.PREDICTIONS_READ),
     ("/settings/destinations", "Destinations", Scope.REPORTS_READ),
+    ("/settings/delivery", "Mail domains", Scope.REPORTS_READ),
     ("/settings/ai", "AI", Scope.WORKSPACE_READ),
+    ("/settings/notifications", "My notifications", Scope.WORKSPACE_READ),
 )
+WITHIN = {"/clusters": "/patterns", "/exports": "/reports"}  # pages that stand below another's entry
 
 
 @lru_cache(maxsize=1)
@@ -90,11 +93,18 @@ def page(visit: Visit, template: str, *, status: int = 200, **context: Any) -> H
         "navigation": [item[:3] for item in NAVIGATION if visit.may(item[3])],
         "settings": [item[:2] for item in SETTINGS if visit.may(item[2])] if visit.request.url.path.startswith("/settings/") else [],
         "path": visit.request.url.path,
+        "section": _section(visit.request.url.path),
         "scope": Scope,
         "unread": feed.unread(visit.db, visit.who.actor_id) if visit.who.actor_id else 0,
         **context,
     }
     return _html(visit.request, template, status, shown)
+
+
+def _section(path: str) -> str:
+    """Return the address of the entry of the navigation that a page stands below."""
+    first = f"/{path.split('/')[1]}"
+    return WITHIN.get(first, first)
 
 
 def plain(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:  # noqa: ANN401 - what the template shows

@@ -7,8 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from everfix import audit
-from everfix.delivery import addresses
+from everfix.delivery import addresses, targets
 from everfix.deps import Db, needs
 from everfix.identity import workspaces
 from everfix.identity.principals import Principal, Scope
@@ -16,19 +15,12 @@ from everfix.identity.principals import Principal, Scope
 router = APIRouter(prefix="/settings/delivery", tags=["delivery"])
 
 
-def _domain(value: str) -> str:
-    try:
-        return addresses.domain_of(addresses.mail(f"x@{value.strip().removeprefix('@')}"))
-    except ValueError:
-        raise ValueError(f"{value[:80]!r} is no domain") from None
-
-
 class DeliverySettings(BaseModel):
     """`mail_domains`: mail goes to addresses in these domains and below them only; an empty list allows all."""
 
     model_config = ConfigDict(extra="forbid")
 
-    mail_domains: list[Annotated[str, AfterValidator(_domain)]] = Field(max_length=200)
+    mail_domains: list[Annotated[str, AfterValidator(addresses.domain)]] = Field(max_length=targets.MOST_DOMAINS)
 
 
 @router.get("")
@@ -40,8 +32,4 @@ def read(db: Db, who: Annotated[Principal, needs(Scope.REPORTS_READ)]) -> Delive
 @router.patch("")
 def change(db: Db, who: Annotated[Principal, needs(Scope.WORKSPACE_WRITE)], body: DeliverySettings) -> DeliverySettings:
     """Change it; what is queued for another domain is left out when its turn comes."""
-    here = workspaces.here(db)
-    here.mail_domains = list(dict.fromkeys(body.mail_domains))
-    db.flush()
-    audit.record(db, who, audit.Action.WORKSPACE_UPDATED, "workspace", here.id, {"mail_domains": here.mail_domains})
-    return DeliverySettings(mail_domains=here.mail_domains)
+    return DeliverySettings(mail_domains=targets.allow(db, who, body.mail_domains))

@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from everfix import audit
 from everfix.api.v1.notifications import me
 from everfix.core import outbound
 from everfix.core.crypto import Keys
@@ -103,12 +102,6 @@ def change(db: Db, who: Own, keys: SigningKeys, settings: Config, body: Change) 
     if empty:
         raise Invalid(f"{empty[0]} cannot be null", details={empty[0]: "a value, or left out"})
     if body.events is not None:
-        kept = {item["key"]: item for item in personal.of(db, me(who)).events}
-        given["events"] = list((kept | {item.key: item.model_dump() for item in body.events}).values())
-    if given:
-        personal.change(db, me(who), given)
-    for kind, config in (body.channels or {}).items():
-        destinations.keep_personal(db, keys, outbound.guard(settings), who, kind, config)
-    said = {"changed": sorted(body.model_fields_set)}
-    audit.record(db, who, audit.Action.NOTIFICATION_SETTINGS_UPDATED, "user", who.actor_id, said)
+        given["events"] = [item.model_dump() for item in body.events]
+    personal.keep(db, keys, outbound.guard(settings), who, given, {str(kind): config for kind, config in (body.channels or {}).items()})
     return _shown(db, keys, who)
