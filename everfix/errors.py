@@ -104,9 +104,12 @@ class Outbound(EverfixError):
 
     code, status = "upstream_failed", 502
 
-    def __init__(self, message: str | None = None, *, permanent: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, permanent: bool = False, retry_after: float | None = None, answered: bool = False
+    ) -> None:
         super().__init__(message)
         self.permanent, self.retry_after = permanent, retry_after  # `retry_after`: seconds the other server asked for
+        self.answered = answered  # the other server is well, and put off only this recipient or this message
 
 
 class Unavailable(EverfixError):

@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 from everfix import kept
 from everfix.core import jobs
 from everfix.core.db import lock
-from everfix.delivery import digests, feed, notices, outbox, send
+from everfix.delivery import circuits, digests, feed, notices, outbox, send
 from everfix.exports import work as export_work
 from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, own_forecasts, pushes, rating, regrouping
 from everfix.identity import ai
@@ -169,12 +169,13 @@ async def _stop(queue: PgQueuer, stop: asyncio.Event) -> None:
 
 
 async def _clock(installation: Installation, stop: asyncio.Event) -> None:
-    """Every few seconds settle what lost workers had sent and fire the schedules that are due; now and then queue what is due of PERIODIC."""
+    """Every few seconds settle what lost workers had sent, and serve the schedules and breakers that are due; now and then those of PERIODIC."""
     looks = 0
     while not stop.is_set():
         try:
             await asyncio.to_thread(send.settle, installation)
             await asyncio.to_thread(ticks.tick, installation)
+            await asyncio.to_thread(circuits.tick, installation)
             if looks % max(1, int(ALERTS_EVERY / TICK_EVERY)) == 0:
                 await asyncio.to_thread(alarms.tick, installation, least=timedelta(seconds=ALERTS_EVERY * 0.75))
             if looks % int(REFRESH_EVERY / 12 / TICK_EVERY) == 0:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from everfix.core import ids, outbound
+from everfix.core import breakers, ids, outbound
 from everfix.delivery import destinations, feed, messages, outbox, personal, preferences, targets
 from everfix.delivery.messages import Artifact, Picture
 from everfix.delivery.outbox import Delivery
@@ -81,6 +81,7 @@ def everything(workspace: make.Workspace) -> None:
         personal.change(db, workspace.users["owner"], {"email_enabled": False})
         feed.tell(db, feed.Event("report.ready", "x"))
         alerts.create(db, workspace.principal, "prediction", {"name": "x", "probability": 0.7, "window_days": 7})
+        breakers.note_failure(db, "mail", "The mail server", "it cannot be reached")
 
 
 def belongings(workspace: make.Workspace) -> dict[str, str]:

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from everfix.core import ids, outbound
+from everfix.core import breakers, ids, outbound
 from everfix.delivery import destinations, outbox, preferences, send
 from everfix.delivery.preferences import Frequency, Named
 from everfix.identity import workspaces
@@ -109,6 +109,15 @@ def disabled(world: World) -> None:
     with world.here.db() as db:
         guard = outbound.guard(world.here.installation.settings)
         destinations.change(db, world.here.installation.keys, guard, world.here.principal, place, enabled=False)
+
+
+def failing_again_and_again(world: World) -> None:
+    world.sink.answers = [sinks.Answer(503)]
+    place = world.hook()
+    for _ in range(breakers.THRESHOLD):
+        delivering.send(world.here, chosen=[place])
+    world.here.work_once()
+    world.rows = delivering.send(world.here, chosen=[place])
 
 
 def lost_key(world: World) -> None:
@@ -236,6 +245,7 @@ MATRIX: tuple[tuple[str, Arrange, str, str], ...] = (
     ("destination deleted", deleted, "failed", "the destination was deleted"),
     ("destination deleted before", deleted_before_planning, "failed", "the destination was deleted"),
     ("destination switched off", disabled, "skipped", "is switched off"),
+    ("destination fails again and again", failing_again_and_again, "held", "Hook failed 5 times in a row"),
     ("sealed config cannot be opened", lost_key, "failed", "EVERFIX_MASTER_KEY"),
     ("recipient taken off the list", dropped_recipient, "skipped", "no longer names this recipient"),
     ("domain not allowed", other_domain, "skipped", "sends no mail to this domain"),

@@ -86,6 +86,25 @@ ALONE = (
         "",
         "test_acceptances.test_a_2xx_status_is_the_receipt_whatever_becomes_of_the_body",
     ),
+    (
+        "the probe's worker is killed",
+        "another one is sent",
+        "",
+        "test_circuits.test_a_probe_whose_worker_was_killed_is_followed_by_another",
+    ),
+    ("many workers look for a probe at once", "one is sent", "", "test_circuits.test_many_workers_send_one_probe"),
+    (
+        "a held delivery's destination is changed, tested or deleted",
+        "sent, or failed",
+        "the destination was deleted",
+        "test_circuits.test_a_person_who_acts_on_the_destination_need_not_wait",
+    ),
+    (
+        "a destination does not come back within a day",
+        "failed, and told",
+        "did not come back within 24 hours",
+        "test_circuits.test_what_was_held_for_a_day_ends_and_its_owner_is_told",
+    ),
     ("the language model is down", "sent, written by rules", "says so", "test_narrated_runs.test_a_provider_that_is_down_fails_no_report"),
     ("a download link has expired", "410", "has expired", "test_downloads.test_an_expired_link_is_gone"),
     (

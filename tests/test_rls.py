@@ -36,6 +36,7 @@ EXPECTED = "workspace_id = (NULLIF(current_setting('everfix.workspace_id'::text,
 
 # The look-ups that cross workspaces, with what each returns.
 ACROSS = {
+    "everfix_due_breakers": "TABLE(workspace_id uuid, breaker_id uuid)",
     "everfix_due_schedules": "TABLE(workspace_id uuid, schedule_id uuid)",
     "everfix_find_token": "TABLE(workspace_id uuid)",
     "everfix_issues_holding": "TABLE(issue_id uuid)",

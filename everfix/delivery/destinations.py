@@ -16,7 +16,7 @@ from everfix.core import clock, ids
 from everfix.core.crypto import BadEnvelope, Keys
 from everfix.core.db import Base, Json, WorkspaceRow, created, current
 from everfix.core.outbound import Guard
-from everfix.delivery import channels
+from everfix.delivery import channels, circuits
 from everfix.delivery.envelope import BULLETS, Channel, Config
 from everfix.errors import Invalid, NotFound, Outbound
 from everfix.identity.principals import Principal
@@ -113,6 +113,7 @@ def change(
         found.sealed, found.summary = _seal(db, keys, found.id, checked), checked.summary()
     found.updated_at = clock.now()
     db.flush()
+    circuits.reset(db, found.id)
     given = [word for word, value in (("name", name), ("enabled", enabled), ("config", config)) if value is not None]
     audit.record(db, by, audit.Action.DESTINATION_UPDATED, "destination", found.id, {"changed": given})
     return found
@@ -123,6 +124,7 @@ def delete(db: Session, by: Principal, destination_id: UUID) -> None:
     found = get(db, destination_id)
     db.delete(found)
     db.flush()
+    circuits.forget(db, destination_id)
     audit.record(db, by, audit.Action.DESTINATION_DELETED, "destination", found.id, {"kind": found.kind, "name": found.name})
 
 

@@ -22,8 +22,9 @@ TAKEAWAYS_MOST = 20
 
 
 def _due() -> Select[Delivery]:
-    """Rows that wait for a digest whose moment has come (a row that `hold` put there has no such moment)."""
-    return select(Delivery).where(Delivery.status == Status.HELD, Delivery.digest_id.is_(None), Delivery.next_try_at <= clock.now())
+    """Rows that wait for a digest whose moment has come (a row that `hold` put there has no such moment, one that a breaker holds another)."""
+    held = (Delivery.status == Status.HELD, Delivery.digest_id.is_(None), Delivery.held_since.is_(None))
+    return select(Delivery).where(*held, Delivery.next_try_at <= clock.now())
 
 
 def is_due(db: Session) -> bool:

@@ -1,8 +1,9 @@
 """The ledger: a row for each (schedule, slot, channel, recipient), written before any work starts; each ends in words.
 
 planned ─▶ queued ─▶ sending ─▶ sent
-   │  ▲       │         ├─────▶ queued again, after a wait        (429, 5xx, time-outs; ATTEMPTS tries in all)
-   │  └ held ◀┘         └─────▶ failed(cause)
+   │  ▲       │ ▲       ├─────▶ queued again, after a wait        (429, 5xx, time-outs; ATTEMPTS tries in all)
+   │  └ held ◀┘ │       └─────▶ failed(cause)
+   │      └─────┘ its destination's breaker lets it go (`circuits`)
    └──────────────────────────▶ skipped(reason) · failed(cause)
 
 At least once: "sending" is committed before the call and the outcome after it. A worker that dies in between leaves "sending". When it had
@@ -84,6 +85,12 @@ class Delivery(WorkspaceRow, Base):
     created_at: Mapped[datetime] = created()
     finished_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None]  # when its owner was told that it failed
+    held_since: Mapped[datetime | None]  # when its destination's breaker first held it; None while it never did
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for what it is for; what a breaker holds waits for its destination."""
+        return self.status in WAITING and self.held_since is None
 
 
 def plan(
@@ -138,16 +145,18 @@ def release(
     """Give waiting deliveries their message and queue them, in the caller's transaction; returns those that were still waiting."""
     released = []
     for row in deliveries:
-        if row.status not in WAITING:
+        if not row.waits:
             continue
-        row.message_id, row.status, row.reason, row.run_id = message_id, Status.QUEUED, "", run or row.run_id
-        _queue(db, row, wait)
+        row.message_id, row.run_id = message_id, run or row.run_id
+        queue(db, row, wait)
         released.append(row)
     db.flush()
     return released
 
 
-def _queue(db: Session, row: Delivery, wait: timedelta | None = None) -> None:
+def queue(db: Session, row: Delivery, wait: timedelta | None = None) -> None:
+    """Have a delivery sent, in the caller's transaction, after a wait."""
+    row.status, row.reason, row.next_try_at = Status.QUEUED, "", None
     db.flush()
     jobs.enqueue(db, TASK, {"delivery": str(row.id)}, by="delivery", delay=wait)
 
@@ -170,7 +179,7 @@ def hold(db: Session, deliveries: Iterable[Delivery], reason: str) -> list[Deliv
 def _settle(db: Session, deliveries: Iterable[Delivery], status: Status, reason: str) -> list[Delivery]:
     if not reason.strip():
         raise ValueError(f"{status} needs a reason in words")
-    settled = [row for row in deliveries if row.status in WAITING]
+    settled = [row for row in deliveries if row.waits]
     for row in settled:
         row.status, row.reason = status, reason
         row.finished_at = None if status == Status.HELD else clock.now()
@@ -185,10 +194,9 @@ def resend(db: Session, delivery_id: UUID, by: Principal) -> Delivery:
         raise Conflict(f"only what failed can be sent again: this delivery is {row.status}")
     if row.message_id is None:
         raise Conflict("there is nothing to send again: the report itself was not made; run it once more")
-    row.status, row.reason, row.attempts, row.next_try_at, row.finished_at = Status.QUEUED, "", 0, None, None
-    row.told_at = row.digest_id = None
+    row.attempts, row.finished_at, row.told_at, row.digest_id, row.held_since = 0, None, None, None, None
     note(row, "sent again", f"asked for by {by.name}")
-    _queue(db, row)
+    queue(db, row)
     audit.record(db, by, audit.Action.DELIVERY_RESENT, "delivery", row.id, {"recipient": row.label})
     return row
 

@@ -20,7 +20,19 @@ from everfix import audit
 from everfix.core import clock, jobs, outbound
 from everfix.core.crypto import Keys
 from everfix.core.db import Database, Json
-from everfix.delivery import acceptances, addresses, channels, destinations, digests, messages, notices, outbox, preferences, slack
+from everfix.delivery import (
+    acceptances,
+    addresses,
+    channels,
+    circuits,
+    destinations,
+    digests,
+    messages,
+    notices,
+    outbox,
+    preferences,
+    slack,
+)
 from everfix.delivery.envelope import Channel, Config, Envelope, Target
 from everfix.delivery.outbox import Delivery, Status
 from everfix.errors import Outbound
@@ -63,6 +75,7 @@ def gave_up(job: jobs.Running, cause: str) -> None:
     with job.database.transaction(job.workspace) as db:
         row = outbox.find(db, UUID(job.payload["delivery"]), lock=True)
         if row is not None and row.status not in outbox.FINAL:
+            circuits.passed_over(db, row)
             _failed(db, row, f"Everfix itself failed while sending: {cause}")
 
 
@@ -108,6 +121,7 @@ def _take(db: Session, workspace: UUID, services: Any, delivery_id: UUID, tries:
     try:
         _again_after_loss(row, tries)
         channel, envelope = _envelope(db, workspace, services, row)
+        _pass(db, row, tries)
     except _End as end:
         return _ended(db, row, end)
     row.status, row.next_try_at, row.attempts = Status.SENDING, None, row.attempts + 1
@@ -121,6 +135,18 @@ def _again_after_loss(row: Delivery, tries: int) -> None:
     outbox.note(row, "lost", LOST)
     if row.attempts >= tries:
         raise _End(Status.FAILED, f"given up after {row.attempts} tries; during the last one the worker was lost")
+
+
+def _pass(db: Session, row: Delivery, tries: int) -> None:
+    """Raise _End for what its destination's breaker holds, or has held for too long. Who sends once, by hand, is not held: that is a test."""
+    if tries == 1:
+        return
+    if circuits.too_long(row):
+        raise _End(Status.FAILED, f"its destination did not come back within {circuits.HELD_LONGEST.total_seconds() / 3600:.0f} hours")
+    breaker = circuits.refuses(db, row)
+    if breaker is not None:
+        circuits.hold(row, breaker)
+        raise _End(Status.HELD, row.reason)
 
 
 def _envelope(db: Session, workspace: UUID, services: Any, row: Delivery) -> tuple[Channel, Envelope]:  # noqa: ANN401
@@ -197,6 +223,8 @@ def _sent(db: Session, delivery_id: UUID, receipt: Json, how: str = "") -> str:
         return row.status  # whoever found our note was quicker
     outbox.note(row, "sent", how)
     row.status, row.reason, row.receipt, row.finished_at, row.next_try_at = Status.SENT, "", receipt, clock.now(), None
+    row.held_since = None
+    circuits.succeeded(db, row)
     digests.follow(db, row.id, row.status, "")
     if len(row.tries) > 1:
         _tell_run(db, row)
@@ -214,6 +242,7 @@ def _not_taken(db: Session, delivery_id: UUID, problem: Outbound, tries: int) ->
     if row.status == Status.SENT:
         return row.status  # the other worker, thought lost, came through after all
     outbox.note(row, "refused" if problem.permanent else "not taken", problem.message)
+    circuits.failed(db, row, _place(db, row), problem)
     if problem.permanent or row.attempts >= tries:
         return _failed(db, row, problem.message)
     wait = timedelta(seconds=seconds_to_wait(row.attempts, problem.retry_after))
@@ -221,6 +250,14 @@ def _not_taken(db: Session, delivery_id: UUID, problem: Outbound, tries: int) ->
     db.flush()
     jobs.enqueue(db, outbox.TASK, {"delivery": str(row.id)}, by="delivery", delay=wait)
     return row.status
+
+
+def _place(db: Session, row: Delivery) -> str:
+    """Return what a breaker is called: nobody else's business is a personal channel's name."""
+    there = destinations.find(db, row.destination_id) if row.destination_id and row.channel != circuits.MAIL else None
+    if there is None:
+        return circuits.TITLES.get(row.channel, outbox.CHANNEL_WORDS[row.channel])
+    return there.name if there.owner_user_id is None else f"{there.channel.title}, personal"
 
 
 def seconds_to_wait(attempts: int, asked: float | None) -> float:
@@ -231,6 +268,7 @@ def seconds_to_wait(attempts: int, asked: float | None) -> float:
 
 def _ended(db: Session, row: Delivery, end: _End) -> str:
     """Write the end of a delivery for which no call was made."""
+    circuits.passed_over(db, row)
     if end.status == Status.FAILED:
         return _failed(db, row, end.reason)
     row.status, row.reason = end.status, end.reason
@@ -243,6 +281,7 @@ def _ended(db: Session, row: Delivery, end: _End) -> str:
 def _failed(db: Session, row: Delivery, reason: str) -> str:
     row.status, row.reason, row.finished_at, row.next_try_at = Status.FAILED, reason, clock.now(), None
     db.flush()
+    row.held_since = None
     log.warning("delivery_failed", delivery=str(row.id), channel=row.channel, recipient=row.label, reason=reason)
     details = {"channel": row.channel, "recipient": row.label, "reason": reason[:500]}
     digests.follow(db, row.id, row.status, row.reason)

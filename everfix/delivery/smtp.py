@@ -22,6 +22,7 @@ from everfix.errors import Outbound
 
 TIMEOUT_SECONDS = 30.0  # a mail server may take its time to accept: RFC 5321, 4.5.3.2, allows minutes
 FAREWELL_SECONDS = 5.0
+CLOSES = 421
 PORTS = {"smtp": 587, "smtp+starttls": 587, "smtps": 465}
 
 
@@ -159,6 +160,6 @@ def _hand_over(client: smtplib.SMTP, mail: EmailMessage, sender: str, recipient:
 
 
 def _refused(what: str, code: int, words: bytes | str) -> Outbound:
-    """4xx passes by itself (a full queue, greylisting); 5xx is final (RFC 5321, 4.2.1). -1 is a connection that broke."""
+    """4xx passes by itself (a full queue, greylisting); 5xx is final (RFC 5321, 4.2.1). -1 is a connection that broke, 421 a server that closes."""
     said = words.decode(errors="replace") if isinstance(words, bytes) else words
-    return Outbound(f"{what}: {code} {' '.join(said.split())[:300]}", permanent=code >= 500)
+    return Outbound(f"{what}: {code} {' '.join(said.split())[:300]}", permanent=code >= 500, answered=code >= 400 and code != CLOSES)

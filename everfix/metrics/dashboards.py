@@ -91,6 +91,8 @@ DASHBOARDS = {
                 Part("mtta_mttr", "Time to acknowledge and to resolve", {"limit": 10}, span=12),
                 Part("queue_backlog", "Queue", span=6),
                 Part("dead_letters", "Dead letters", span=6),
+                Part("circuit_breakers", "Circuit breakers", {"limit": 50}, span=12),
+                Part("breaker_changes", "Changes of circuit breakers", {"limit": 50}, span=12, saved=False),
             ),
         ),
         Dashboard(

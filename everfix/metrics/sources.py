@@ -16,6 +16,7 @@ from everfix.errors import Invalid
 # The files that hold entries, `<name>_sources.py`, in the order in which they are listed.
 FILES = (
     "delivery",
+    "breaker",
     "issue",
     "pattern",
     "one_pattern",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from everfix import audit
-from everfix.core import jobs, limits, prompt_logs
+from everfix.core import breakers, jobs, limits, prompt_logs
 from everfix.core.db import Base
 from everfix.delivery import destinations, feed, messages, outbox, personal, preferences
 from everfix.exports import requests as exports
@@ -36,6 +36,7 @@ MODULES = (
     ai,
     analyses,
     audit,
+    breakers,
     changes,
     clusters,
     corrections,

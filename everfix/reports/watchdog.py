@@ -103,7 +103,7 @@ def _left_behind(db: Session, now: datetime) -> list[Finding]:
         select(Delivery)
         .join(Run, Run.id == Delivery.run_id)
         .where(Delivery.status.in_(outbox.WAITING), Run.status.in_(FINAL), Run.finished_at < now - LATE)
-        .where(or_(Delivery.status != outbox.Status.HELD, Delivery.next_try_at.is_(None)))  # a digest's moment has its own clock
+        .where(or_(Delivery.status != outbox.Status.HELD, Delivery.next_try_at.is_(None)))  # a digest, and a breaker, have their own clock
         .order_by(Delivery.created_at)
     )
     words = "its report was made, and it was never released"

@@ -15,7 +15,7 @@ from everfix.identity.workspaces import Workspace
 Json = dict[str, Any]
 # Cells that are drawn as something else than text, by the key of their column.
 LOOKS = {
-    **dict.fromkeys(("status", "verdict", "change", "proof"), "pill"),
+    **dict.fromkeys(("status", "state", "level", "verdict", "change", "proof"), "pill"),
     **dict.fromkeys(("severity", "impact", "effort", "type"), "chip"),
     "risk_score": "risk",
     "probability": "share",
@@ -122,6 +122,8 @@ def table(reader: Reader, source: Table, *, keep: Sequence[str] = (), under: Map
 def _cell(reader: Reader, column: Column, value: Cell) -> Json:
     look = LOOKS.get(column.key, "") if value not in (None, "") else ""
     kind = slug(value) if look in ("pill", "chip") else band(value) if look == "risk" else ""
+    if column.key == "state":
+        kind = f"is-{kind}"  # of a breaker, where "open" is bad news; an open issue is not
     share = round(100 * float(value)) if look == "share" and isinstance(value, float | int) else None
     text = reader.words(value, column.unit)
     return {
