@@ -1,6 +1,6 @@
 """Circuit breakers, and since when a delivery is held by one.
 
-Revision: 0026
+Revision: 0027
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from everfix.migrations import policies
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
