@@ -21,10 +21,9 @@ SOURCES = (
             column("cause", "Last cause", wide=True),
         ),
         """
-        SELECT b.title, b.state, b.failures, count(d.id), b.changed_at, b.retry_at, b.cause FROM breakers b
-        LEFT JOIN deliveries d ON d.status = 'held' AND d.held_since IS NOT NULL
-            AND b.name = CASE WHEN d.channel = 'mail' OR d.destination_id IS NULL THEN d.channel ELSE 'destination:' || d.destination_id END
-        GROUP BY b.workspace_id, b.id ORDER BY array_position(ARRAY['open', 'half_open', 'closed'], b.state), b.failures DESC, b.title, b.id LIMIT :limit
+        SELECT b.title, b.state, b.failures, (SELECT count(*) FROM deliveries d WHERE d.status = 'held' AND d.held_since IS NOT NULL
+            AND b.name = CASE WHEN d.channel = 'mail' OR d.destination_id IS NULL THEN d.channel ELSE 'destination:' || d.destination_id END),
+            b.changed_at, b.retry_at, b.cause FROM breakers b ORDER BY array_position(ARRAY['open', 'half_open', 'closed'], b.state), b.failures DESC, b.title, b.id LIMIT :limit
         """,
         (LIMIT,),
         counts="SELECT count(*) FROM breakers",
