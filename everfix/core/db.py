@@ -100,8 +100,12 @@ class Database:
 
 
 def _prepare_connection(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Set what holds for every statement. Plans are made for the values and the workspace that are asked: one plan for all of them, which
+    PostgreSQL turns to after some executions, takes the way of a small workspace through a large one.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
+        cursor.execute("SET plan_cache_mode = force_custom_plan")
     connection.commit()
 
 

@@ -28,7 +28,10 @@ class Alike:
 def of(db: Session, issue_id: UUID, limit: int = 3) -> list[Alike]:
     """Return the issues most like one, best first; at most one of each fingerprint beside the equal ones. Raises NotFound."""
     issue = get(db, issue_id)
-    found = _candidates(db, issue)
+    equal = _equal(db, issue)
+    if len(equal) >= limit:
+        return [Alike(one, 1.0, ["the same fingerprint"]) for one in equal[:limit]]
+    found = list({one.id: one for one in [*equal, *_candidates(db, issue)]}.values())
     if not found:
         return []
     bags = {one.id: sources.Bag(_features(one)) for one in [issue, *found]}
@@ -55,8 +58,16 @@ def _features(issue: Issue) -> fingerprint.Features:
     return fingerprint.of(short).features
 
 
+def _equal(db: Session, issue: Issue) -> list[Issue]:
+    """Return the newest issues of the same fingerprint."""
+    if issue.fingerprint is None:
+        return []
+    query = select(Issue).where(Issue.id != issue.id, Issue.fingerprint == issue.fingerprint)
+    return list(db.execute(query.order_by(Issue.occurred_at.desc(), Issue.id).limit(NEAR)).scalars())
+
+
 def _candidates(db: Session, issue: Issue) -> list[Issue]:
-    """Return issues by what an index finds: equal ones, those found to be like it, its pattern's newest, and those near it in time."""
+    """Return issues by what an index finds: those found to be like it, its pattern's newest, and those near it in time."""
     others = select(Issue).where(Issue.id != issue.id)
     by_time = Issue.occurred_at.desc(), Issue.id
     queries = [others.where(Issue.occurred_at <= issue.occurred_at).order_by(*by_time).limit(NEAR)]
@@ -64,9 +75,7 @@ def _candidates(db: Session, issue: Issue) -> list[Issue]:
     if issue.pattern_id is not None:
         queries.append(others.where(Issue.pattern_id == issue.pattern_id).order_by(*by_time).limit(NEAR))
     if issue.fingerprint is not None:
-        queries.append(others.where(Issue.fingerprint == issue.fingerprint).order_by(*by_time).limit(NEAR))
         queries.append(others.where(Issue.resembles == issue.fingerprint).limit(NEAR))
     if issue.resembles is not None:
         queries.append(others.where(Issue.fingerprint == issue.resembles).limit(NEAR))
-    found = {one.id: one for query in queries for one in db.execute(query).scalars()}
-    return list(found.values())
+    return [one for query in queries for one in db.execute(query).scalars()]

@@ -20,8 +20,9 @@ from everfix.ingest.events import Issue
 
 FEW = 4_000  # issues up to which words lead to a page sooner than the order does
 EXACT = 10_000  # a list's total is exact up to here
-SAMPLE = 300  # pages of the table that a sample looks at
-CLEAR = 3  # how many times EXACT an estimate must be, to leave no doubt that there are more
+SAMPLE = 500  # pages of the table that a sample looks at
+ALL = 2**31 - 1
+CLEAR = 1.8  # how many times EXACT an estimate must be, to leave no doubt that there are more
 ENOUGH = 40  # issues of a sample that must match, for its share to tell
 
 
@@ -30,18 +31,20 @@ def quick(db: Session, wanted: filters.IssueFilter, query: Select[Any]) -> tuple
     words = issues.words(wanted.q or "")
     if not words:
         return None, None
+    estimate = _estimated(db, wanted)
+    if estimate >= CLEAR * EXACT:
+        return None, estimate  # met soon on a walk along the order, and too many to be counted
     rest = wanted.model_copy(update={"q": None})
     alone = not list(rest.conditions())
     rows, found = db.execute(select(func.count(), func.count(column("issue_id"))).select_from(_holding(words, EXACT + 1))).one()
     if rows > found:  # every word is a common one
-        estimate = _estimated(db, wanted)
-        return None, estimate if estimate >= CLEAR * EXACT else None
-    if found <= FEW:
-        return rest.narrow(query).where(_among(words, FEW)), found if alone else None
-    if found <= EXACT:
-        return None, found if alone else int(db.execute(rest.narrow(select(func.count(Issue.id))).where(_among(words, EXACT))).scalar_one())
-    estimate = _estimated(db, wanted)
-    return None, max(EXACT + 1, estimate) if alone else estimate if estimate >= CLEAR * EXACT else None
+        return None, None
+    if alone and found > FEW:
+        return None, found if found <= EXACT else max(EXACT + 1, estimate)
+    held = FEW if found <= FEW else EXACT if found <= EXACT else ALL
+    among = rest.narrow(query).where(_among(words, held))
+    many = found if alone else int(db.execute(rest.narrow(select(func.count(Issue.id))).where(_among(words, held))).scalar_one())
+    return among if many <= FEW else None, many
 
 
 def _holding(words: list[str], most: int) -> Any:  # noqa: ANN401 - a function as a table
