@@ -38,7 +38,7 @@ def create_app(installation: Installation) -> FastAPI:
     )
     app.state.installation, app.state.stopping = installation, False
     app.state.hub = live.Hub(installation.database.url) if hasattr(installation, "database") else None
-    app.include_router(v1.router)
+    app.include_router(v1.router, responses=problems.documented(problems.Enveloped))
     app.include_router(compat.router)
     web.mount(app)
     app.get("/health", tags=["operations"])(_health)
@@ -142,7 +142,9 @@ async def _answer(request: Request, problem: Exception) -> Response:
     """Turn any failure into the envelope, or into a page; what we did not foresee is logged in full and answered without its details."""
     trace = request.state.trace_id
     known = translate(problem)
-    if known.status >= 500:
+    if isinstance(problem, Unavailable):  # said on purpose: something is not set up, or this process is going down
+        log.warning("request refused", trace_id=trace, path=request.url.path, error=known.message)
+    elif known.status >= 500:
         log.error("request failed", trace_id=trace, path=request.url.path, error=jobs.describe(problem), exc_info=problem)
     return web.problem(request, known) if web.answers(request) else problems.answer(request.url.path, known, trace)
 

@@ -361,3 +361,15 @@ def test_the_error_tree_is_as_drawn() -> None:
 def test_a_rate_limit_error_has_no_trace_id() -> None:
     body = json.loads(bytes(problems.answer("/v1/issues", errors.RateLimited(), "trace").body))
     assert body == {"error": {"code": "rate_limited", "message": "Too many requests"}}
+
+
+def test_the_schema_says_what_failures_look_like(client: httpx.Client) -> None:
+    schema = client.get("/openapi.json").json()
+    told = {path: [call["responses"].get("4XX") for call in calls.values()] for path, calls in schema["paths"].items()}
+    shapes = (("/v1/", "Enveloped"), ("/api/v1/", "DashboardEnveloped"), ("/api/reports", "Detailed"), ("/api/jobs/", "Detailed"))
+    for start, shape in shapes:
+        found = [
+            answer["content"]["application/json"]["schema"]["$ref"] for path in told if path.startswith(start) for answer in told[path]
+        ]
+        assert set(found) == {f"#/components/schemas/{shape}"}, start
+    assert "HTTPValidationError" not in schema["components"]["schemas"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from everfix.errors import BadField, EverfixError, RateLimited, Unauthorized
 
@@ -67,6 +68,50 @@ SHAPES: tuple[tuple[str, Callable[[EverfixError, str], tuple[int, Json]]], ...] 
     ("/api/privacy", _detail),
     ("/api/", _dashboards),
 )
+
+
+# ---- the same for the explorer and /openapi.json
+
+
+class Problem(BaseModel):
+    """What went wrong: a code for programs, words for people, and by field what is allowed."""
+
+    code: str
+    message: str
+    trace_id: str | None = None
+    details: dict[str, str] | None = None
+
+
+class Enveloped(BaseModel):
+    """Every failure of /v1."""
+
+    error: Problem
+
+
+class DashboardProblem(BaseModel):
+    """What went wrong, with the status once more."""
+
+    code: str
+    message: str
+    status: int
+    details: dict[str, str] | None = None
+
+
+class DashboardEnveloped(BaseModel):
+    """Every failure of the dashboard surface."""
+
+    error: DashboardProblem
+
+
+class Detailed(BaseModel):
+    """Every failure of the reports on ML work."""
+
+    detail: str
+
+
+def documented(body: type[BaseModel]) -> dict[int | str, Json]:
+    """Return how a router says what its failures look like."""
+    return {"4XX": {"model": body, "description": "It was refused, and why."}}
 
 
 def answer(path: str, problem: EverfixError, trace: str) -> JSONResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from everfix.api import problems
 from everfix.api.compat import (
     alerts,
     attribution,
@@ -32,7 +33,8 @@ SURFACE = (
     alerts,
     governance,
 )
+DASHBOARDS = problems.documented(problems.DashboardEnveloped)
 for resource in SURFACE:
-    router.include_router(resource.router, prefix="/api/v1")
-router.include_router(cron.router)
-router.include_router(ml_reports.router)
+    router.include_router(resource.router, prefix="/api/v1", responses=DASHBOARDS)
+router.include_router(cron.router, responses=DASHBOARDS)
+router.include_router(ml_reports.router, responses=problems.documented(problems.Detailed))
