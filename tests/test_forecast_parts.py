@@ -42,14 +42,14 @@ def test_scores_agree_with_their_definitions() -> None:
 def test_an_ensemble_learns_what_a_straight_line_cannot_and_says_what_moved() -> None:
     rows = np.random.default_rng(1).normal(size=(4000, 3))
     outcomes = (np.abs(rows[:, 0]) > 1).astype(np.float64)
-    model = learner.Ensemble.new(0.0, np.zeros(3), np.full(3, 10.0), np.ones(3, dtype=np.bool_))
+    model = learner.Ensemble.new(np.zeros(4), np.zeros(4), np.full(3, 10.0), np.ones(3, dtype=np.bool_))
     for at in range(0, 4000, 400):
         model.learn(rows[at : at + 400], outcomes[at : at + 400])
     test = np.array([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0], [-2.0, 0.0, 0.0]])
     score = model.score(test)
     assert min(score[0], score[2]) > 0 > score[1]
     assert np.abs(model.moved(test, np.zeros(3))[0]).argmax() == 0
-    again = learner.Ensemble.new(0.0, np.zeros(3), np.full(3, 10.0), np.ones(3, dtype=np.bool_))
+    again = learner.Ensemble.new(np.zeros(4), np.zeros(4), np.full(3, 10.0), np.ones(3, dtype=np.bool_))
     again.restore(model.to_state())
     assert again.score(test) == pytest.approx(score, abs=1e-4)
 

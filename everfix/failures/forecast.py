@@ -1,9 +1,9 @@
 """How probable it is that a pattern fails again within a window: one model per workspace that learns from its own hits and misses.
 
 1. `features` turns each history into numbers that do not depend on source or window length.
-2. A `learner.Ensemble` weighs them. It starts from a stated prior (the decayed share of windows with a failure, and the rhythm
-   of the week) and learns from every window that ended: a new workspace leans on the prior, an old one on itself. It forgets
-   slowly, so it keeps itself calibrated where base rates drift.
+2. A `learner.Ensemble` weighs them. It starts from stated weights (`beliefs`, what held in many sources) and learns from every
+   window that ended: a new workspace leans on the beliefs, an old one on itself. It forgets slowly, so it keeps itself
+   calibrated where base rates drift.
 3. Each forecast carries an interval and the reasons that moved it.
 """
 
@@ -16,13 +16,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from everfix.failures import calibration, features, learner
+from everfix.failures import beliefs, calibration, features, learner
 
 History = features.History
 Floats = features.Floats
 
-VERSION = "forecast-3"
-PRIOR = {"share_3": 0.5, "share_8": 0.5, "week": 1.0, "day": 1.0}  # a new workspace believes decayed shares and the rhythm it sees
+VERSION = "forecast-4"
 LEARN_AT_MOST = 20_000  # rows of one moment; more bring nothing and cost time
 ANSWER_AT_ONCE = 10_000  # rows that are weighed together, so that memory stays level
 SURE = 1.645  # standard deviations to each side of a 90 % interval
@@ -65,10 +64,7 @@ class Horizon:
 
     @classmethod
     def new(cls) -> Self:
-        raw = np.array([PRIOR.get(name, 0.0) for name in features.NAMES])
-        ensemble = learner.Ensemble.new(
-            float(raw @ features.CENTRE), raw * features.SCALE, learner.PRECISION / features.SCALE**2, features.CORE
-        )
+        ensemble = learner.Ensemble.new(beliefs.WHOLE, beliefs.PLAIN, learner.PRECISION / features.SCALE**2, features.CORE)
         return cls(ensemble, None, 0.0, 0.0, np.zeros(len(features.NAMES)))
 
     def learn(self, rows: Floats, outcomes: Floats) -> None:

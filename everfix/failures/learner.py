@@ -20,9 +20,9 @@ Floats = history.Floats
 LEARNERS = 4
 UNITS = 60
 MIXED = 3  # features that a unit looks at
-PRECISION = 10.0  # of each weight's prior: a standard deviation of 0.3
+PRECISION = 30.0  # of each weight's prior: a standard deviation of 0.2
 KEEP = 0.99  # share of the past's weight that is left after each batch
-KEEP_LEVEL = 0.9  # the same for the level
+KEEP_LEVEL = 0.95  # the same for the level
 SPREAD_MEMORY = 0.97
 SPREAD_PRIOR = (8.0, 2.0)  # summed ratios and their number: batches are taken for four times as scattered as independent failures
 LEAST_WEIGHT = 0.02
@@ -129,15 +129,18 @@ class Ensemble:
     spread: tuple[float, float]
 
     @classmethod
-    def new(cls, intercept: float, weights: Floats, precision: Floats, core: history.Flags) -> Self:
-        """At the prior: the intercept, and mean and precision of the weight of each feature; units start at zero."""
-        mean = np.concatenate([[intercept], weights, np.zeros(UNITS)])
+    def new(cls, whole: Floats, plain: Floats, precision: Floats, core: history.Flags) -> Self:
+        """At the prior: the level and a weight for each feature, those of the last learner apart (`plain`); units start at zero.
+
+        `precision` is that of each weight; the last learner keeps the weights of what is not `core` where they are.
+        """
         members = []
         for seed in range(1, LEARNERS + 1):
             last = seed == LEARNERS
             held = np.where(core, precision, NEVER) if last else precision
             tight = np.concatenate([[PRECISION], held, np.full(UNITS, NEVER if last else PRECISION)])
-            members.append((Units.drawn(seed, len(weights)), Logistic.new(mean, tight, KEEP)))
+            mean = np.concatenate([plain if last else whole, np.zeros(UNITS)])
+            members.append((Units.drawn(seed, len(core)), Logistic.new(mean, tight, KEEP)))
         return cls(members, SPREAD_PRIOR)
 
     def score(self, rows: Floats) -> Floats:
