@@ -221,6 +221,10 @@ def _judge(result: figures.Result, best: dict[str, dict[str, float]]) -> None:
         "WeasyPrint and the first Chromium get finished HTML with the charts drawn; ours draws them too, as does the dashboard."
         " WeasyPrint's first includes its import, Chromium's its start"
     )
+    result.notes.append(
+        "first: the process has made no PDF, so the drawing library, the typesetter and the fonts are loaded, too;"
+        " again: the same Document once more, each chart drawn and each page set anew, as nothing is kept of either"
+    )
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ import json
 import re
 
 import pytest
+from fontTools import ttLib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfix.documents import axes, charts, fonts, matrix, palette
+from everfix.documents import axes, charts, fonts, matrix, palette, widths
 from everfix.documents.model import Cell, Chart, Column, Table, Unit
 from tests import document_samples as samples
 from tests import ml_samples
@@ -220,3 +221,23 @@ def test_measures_keep_four_digits(value: float, text: str) -> None:
     from everfix.documents import format as shown
 
     assert shown.show(value, Unit.MEASURE) == text
+
+
+def test_charts_are_measured_with_the_widths_of_inter_and_name_inter() -> None:
+    assert widths.FILE.read_bytes() == widths.made(widths.source()), "made of another Inter: python -m everfix.documents.widths"
+    measured, inter = ttLib.TTFont(widths.FILE), ttLib.TTFont(widths.source())
+    assert measured.getBestCmap().keys() == inter.getBestCmap().keys()
+    for code, glyph in inter.getBestCmap().items():
+        assert measured["hmtx"][measured.getBestCmap()[code]][0] == inter["hmtx"][glyph][0], chr(code)
+    drawn = charts.svg(samples.costs())
+    assert charts.NAMED in drawn
+    assert widths.FAMILY not in drawn
+
+
+def test_a_long_name_takes_the_room_that_inter_needs_for_it() -> None:
+    def left(name: str) -> float:
+        drawn = charts.svg(chart("bar", Unit.COUNT, ((name, 3.0), ("b", 1.0))))
+        return float(next(iter(re.findall(r"translate\(([\d.]+),", drawn))))
+
+    wide, narrow = 0.985, 0.242  # ems of Inter
+    assert left("W" * 8) - left("i" * 8) == pytest.approx(11 * 8 * (wide - narrow), abs=1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from everfix.documents import axes, evaluation, fonts, forms, palette
+from everfix.documents import axes, evaluation, fonts, forms, palette, widths
 from everfix.documents import format as words
 from everfix.documents.model import Cell, Chart
 from everfix.documents.palette import Palette, Theme
@@ -23,6 +23,7 @@ GROWN = frozenset({"bar", "signed", "heatmap", "multiples", "confusion", "diverg
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VERSION = "6.4"  # of Vega-Lite, bundled with vl-convert-python
 BAR, SLIM, BARS_FRAME = 22, 16, 14  # pixels: a bar with its gap, one of several under one name; what stands around the bars
+MEASURED, NAMED = f'font-family="{widths.FAMILY}"', f'font-family="{fonts.FAMILIES}"'
 CONTAINER = 380  # pixels a chart is laid out for where the page decides its width
 
 
@@ -74,7 +75,9 @@ def svg(
     drawn = spec(chart, theme=theme, width=width, height=height, currency=currency, timezone=timezone, brand=brand)
     drawn["background"] = ground
     del drawn["description"]  # whoever places the picture says `alt` beside it, once
-    return str(_drawer().vegalite_to_svg(drawn, vl_version=VERSION, allowed_base_urls=[]))
+    drawn["config"] |= {"font": widths.FAMILY, "text": {**drawn["config"]["text"], "font": widths.FAMILY}}
+    made = str(_drawer().vegalite_to_svg(drawn, vl_version=VERSION, allowed_base_urls=[]))
+    return made.replace(MEASURED, NAMED)
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +85,7 @@ def _drawer() -> Any:  # noqa: ANN401 - an extension module without types
     """Import the drawing library on first use, and let it measure text with the fonts of our own."""
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
-    for folder in fonts.text_folders():
+    for folder in (widths.FOLDER, *fonts.text_folders()):
         vl_convert.register_font_directory(str(folder))
     return vl_convert
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from everfix.documents import cells, charts, fonts, logo, matrix, palette, proofs
 from everfix.documents import format as words
@@ -192,11 +192,7 @@ def _drawn(document: Document, chart: Chart, width: int, height: int, mark: str)
         chart, width=width, height=height, currency=document.currency, timezone=document.period.timezone, brand=document.brand.colour
     )
     svg = GROUND.sub(r'<svg viewBox="0 0 \1 \2" aria-hidden="true" focusable="false">', svg, count=1)
-    svg = (
-        svg.replace(f' font-family="{escape(fonts.FAMILIES)}"', "")
-        .replace(f' font-family="{fonts.FAMILIES}"', "")
-        .replace(' pointer-events="none"', "")
-    )
+    svg = svg.replace(f" {charts.NAMED}", "").replace(' pointer-events="none"', "")
     svg = re.sub(r'(\bid="|url\(#)', rf"\g<1>{mark}-", svg)  # several pictures on one page must not share the names of their clips
     names = _roles(palette.of(document.brand.colour))
     return Markup(COLOUR.sub(lambda match: f'"var(--{names[match[1]]})"' if match[1] in names else match[0], svg))  # noqa: S704 - drawn by us; its texts are escaped
