@@ -27,6 +27,7 @@ FILES = (
     "summary",
     "flow",
     "operation",
+    "health",
     "anomaly",
     "model",
     "attribution",

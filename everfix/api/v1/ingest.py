@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,6 +24,8 @@ from everfix.ingest import events, sources
 
 router = APIRouter(prefix="/ingest", tags=["ingest"])
 Ingester = Annotated[Principal, needs(Scope.INGEST_WRITE)]
+REASONS, REASON = 20, 200  # kept of one batch: reasons, and characters of each
+GOT = re.compile(r" \(got .*?\)(?=; |$)")
 JobId = Annotated[UUID, fields.path_id(ids.Prefix.INGEST_JOB, "ingest job", "job_id")]
 
 
@@ -62,13 +66,27 @@ class Records(BaseModel):
 def take(db: Session, who: Principal, records: Sequence[object]) -> tuple[events.Accepted, UUID | None]:
     """Store records and queue the loop over them, in one transaction."""
     accepted = events.accept(db, records)
+    told: Json = {"accepted": len(accepted.issues), "rejected": len(accepted.rejected)}
+    if accepted.rejected:
+        told["rejects"] = _refused(records, accepted.rejected)
     if not accepted.issues:
+        audit.record(db, who, audit.Action.INGEST_ACCEPTED, details=told)
         return accepted, None
     unique = list(dict.fromkeys(str(issue) for issue in accepted.issues))
     job_id = jobs.enqueue(db, "failures.learn", {"issues": unique}, by=who.name, priority=1)
-    told: Json = {"accepted": len(accepted.issues), "rejected": len(accepted.rejected)}
     audit.record(db, who, audit.Action.INGEST_ACCEPTED, "job", job_id, told)
     return accepted, job_id
+
+
+def _refused(records: Sequence[object], rejects: Sequence[events.Reject]) -> list[Json]:
+    """Return what was refused by source and reason, the most frequent first; what came in itself is left out of the reasons."""
+    counted = Counter((_source(records[item.index]), GOT.sub("", item.reason)[:REASON]) for item in rejects)
+    return [{"source": source, "reason": reason, "records": count} for (source, reason), count in counted.most_common(REASONS)]
+
+
+def _source(record: object) -> str:
+    named = record.get("source") if isinstance(record, dict) else None
+    return sources.known(named) if isinstance(named, str) else sources.DEFAULT
 
 
 def _many(accepted: events.Accepted, job_id: UUID | None) -> Many:
