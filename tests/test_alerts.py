@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from everfix.core import ids
 from everfix.delivery import pagerduty
 from everfix.delivery.feed import Notification
 from everfix.delivery.outbox import Delivery
-from everfix.failures import alarms, alert_metrics, alerts
+from everfix.failures import alarms, alert_metrics, alerts, loop
 from everfix.failures.alerts import Rule
 from tests import conftest, delivering, make, sinks
 
@@ -185,6 +185,40 @@ def test_slack_pagerduty_and_mail(
         resolved = json.loads([got.body for got in sink.got if got.path == "/pagerduty"][1])
         assert (resolved["event_action"], resolved["dedup_key"]) == ("resolve", event["dedup_key"])
         assert {str(mail_["To"]) for mail_ in mail.mails} == {"lead@shop.example", "admin@alice.example"}
+
+
+def test_a_rehearsal_fires_as_the_rule_itself_would_have(alice: make.Workspace, time: conftest.Clock) -> None:
+    """Weeks with rules that were there all along, then the same rules rehearsed: for every pattern the same firings and ends."""
+    condition = [{"probability": odds, "window_days": 7} for odds in (0.3, 0.6)]
+    made = {odds["probability"]: alice.admin.ok("POST", "/v1/alert-rules", {**RULE, "threshold": odds}) for odds in condition}
+    seen: dict[float, list[tuple[str, str, Any]]] = {odds: [] for odds in made}
+    firing: dict[float, set[str]] = {odds: set() for odds in made}
+    alice.learn(*make.failures("database", (40, 30, 20, 9, 5, 2)), *make.failures("payments", (60, 50, 3)), *make.failures("login", (1,)))
+    for day in range(26):
+        if day in (3, 4, 5, 9, 20):
+            alice.ingest_learned("database", time.at - timedelta(hours=1), now=time.at)
+        if day in (12, 13):
+            alice.ingest_learned("login", time.at - timedelta(hours=2), now=time.at)
+        with alice.db() as db:
+            loop.refresh(db, time.at)
+        for odds, one in made.items():
+            now = {item["pattern_id"] for item in alice.viewer.ok("GET", f"/v1/alert-rules/{one['id']}")["firing"]}
+            seen[odds] += [(pattern, "fired", time.at.date()) for pattern in now - firing[odds]]
+            seen[odds] += [(pattern, "over", time.at.date()) for pattern in firing[odds] - now]
+            firing[odds] = now
+        if day < 25:
+            time.advance(days=1)
+    assert {what for said in seen.values() for _, what, _ in said} == {"fired", "over"}
+    for odds, one in made.items():
+        found = alice.viewer.ok("GET", f"/v1/alert-rules/{one['id']}/preview", days=25)
+        told = [(fire["pattern_id"], "fired", datetime.fromisoformat(fire["at"]).date()) for fire in found["fires"]]
+        told += [(fire["pattern_id"], "over", datetime.fromisoformat(fire["over_at"]).date()) for fire in found["fires"] if fire["over_at"]]
+        assert sorted(told) == sorted(seen[odds])
+        assert (found["times"], found["patterns"]) == (len(found["fires"]), len({fire["pattern_id"] for fire in found["fires"]}))
+        assert all(fire["probability"] >= odds for fire in found["fires"])
+        assert alice.viewer.ok("POST", "/v1/alert-rules/preview", {"threshold": one["threshold"], "days": 25}) == found
+        only = alice.viewer.ok("POST", "/v1/alert-rules/preview", {"threshold": one["threshold"], "scope": told[0][0], "days": 25})
+        assert only["fires"] == [fire for fire in found["fires"] if fire["pattern_id"] == told[0][0]]
 
 
 # ---- figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +61,9 @@ def test_d230_destinations_by_uuid_and_the_older_form(alice: make.Workspace) -> 
         ({"metric": "magic"}, 422),
         ({"operator": "near"}, 400),
         ({"threshold": "high"}, 400),
+        ({"metric": "ctr", "threshold": 5}, 422),
+        ({"metric": "ctr", "operator": "gt", "threshold": 1}, 422),
+        ({"metric": "issue_count", "threshold": -1}, 422),
         ({"windowMinutes": 0}, 400),
         ({"channels": ["nowhere"]}, 422),
         ({"channels": ["00000000-0000-7000-8000-000000000000"]}, 422),
@@ -78,6 +82,44 @@ def test_what_does_not_fit_is_refused(alice: make.Workspace, change: dict[str, A
 )
 def test_d218_to_d223_every_documented_metric_is_taken(alice: make.Workspace, metric: str) -> None:
     assert alice.analyst.ok("POST", PATH, {**RULE, "metric": metric})["metric"] in (metric, "issue_count")
+
+
+def test_a_threshold_beyond_what_the_figure_can_be_names_what_is_allowed(alice: make.Workspace) -> None:
+    refused = alice.analyst.post(PATH, {**RULE, "metric": "ctr", "threshold": 5}).json()["error"]
+    assert "Recommendations acted on is never 5" in refused["message"]
+    assert refused["details"] == {"threshold": "a share, from 0 to 1, 5 came"}
+    made = alice.analyst.ok("POST", PATH, {**RULE, "metric": "ctr", "threshold": 0.5})
+    assert alice.analyst.call("PUT", f"{PATH}/{made['id']}", json={"threshold": 1.5}).status_code == 422
+    with alice.db() as db:
+        db.execute(text("UPDATE alert_rules SET threshold = 5"))  # as it could be made before
+    assert alice.analyst.call("PUT", f"{PATH}/{made['id']}", json={"enabled": False}).status_code == 200, "it can still be switched off"
+
+
+def test_a_preview_says_when_a_figure_would_have_fired(alice: make.Workspace, time: Clock) -> None:
+    alice.ingest(*make.failures("database", (1, 2, 3, 4)), *make.failures("payments", (1,)))
+    with alice.db() as db:
+        db.execute(text("UPDATE issues SET ingested_at = occurred_at WHERE service = 'orders-api'"))
+        db.execute(
+            text("UPDATE issues SET ingested_at = :at WHERE service <> 'orders-api'"), {"at": time.at - timedelta(days=2, minutes=-3)}
+        )
+    body = {"metric": "decision_count", "operator": "gte", "threshold": 2, "windowMinutes": 60, "cooldownMinutes": 0}
+    found = alice.viewer.ok("POST", f"{PATH}/preview", {**body, "days": 30})
+    assert (found["days"], found["stepMinutes"], found["threshold"], found["lowest"], found["highest"]) == (30, 30, 2, 0, 2)
+    assert [(fire["at"], fire["observed"], fire["overAt"]) for fire in found["fires"]] == [
+        ("2026-03-14T10:30:00.000Z", 2, "2026-03-14T11:30:00.000Z"), ("2026-03-14T11:00:00.000Z", 2, "2026-03-14T11:30:00.000Z"),
+    ][::-1]  # fmt: skip
+    assert found["times"] == 2
+    made = alice.analyst.ok("POST", PATH, {**RULE, **body, "cooldownMinutes": 60})
+    assert alice.viewer.ok("GET", f"{PATH}/{made['id']}/preview", days=7)["times"] == 1
+    assert alice.viewer.ok("GET", f"{PATH}/{made['id']}") == made, "looking back changes no rule"
+    for wrong, field in (
+        ({"metric": "backlog"}, "metric"),
+        ({"threshold": -1}, "threshold"),
+        ({"days": 91}, "days"),
+        ({"metric": "x"}, "metric"),
+    ):
+        answer = alice.viewer.post(f"{PATH}/preview", {**body, **wrong})
+        assert (answer.status_code in (400, 422), field in answer.text) == (True, True), wrong
 
 
 def test_d228_a_fire_is_seen_on_the_rule_and_in_the_audit_log(alice: make.Workspace, time: Clock) -> None:

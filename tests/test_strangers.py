@@ -64,10 +64,12 @@ READS = {
     ("POST", "/api/v1/reports/templates/{template_id}/preview"),
     ("DELETE", "/v1/me/notifications/feed/{notification_id}"),
     ("PATCH", "/v1/settings/notifications"),
+    ("POST", "/v1/alert-rules/preview"),
+    ("POST", "/api/v1/alerts/preview"),
     ("POST", "/v1/me/notifications/feed/read-all"),
     ("POST", "/v1/me/notifications/feed/{notification_id}/read"),
 }
-_ALERT = {"name": "x", "metric": "ctr", "operator": "lt", "threshold": 1}
+_ALERT = {"name": "x", "metric": "acceptance_rate", "operator": "lt", "threshold": 1}
 _REPORT = {"name": "x", "dataSources": [{"sourceKey": "funnel"}], "formats": ["csv"]}
 # Routes that answer the same to every workspace, or the workspace itself (tests/test_workspace.py tells them apart).
 NO_LISTS = {"/v1/reports/templates", "/v1/reports/schedules/next-fires", "/v1/me/notifications/stream", "/v1/workspace"}
@@ -101,6 +103,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/recommendations/{recommendation_id}"): {"status": "dismissed"},
     ("PATCH", "/v1/recommendations/{recommendation_id}/steps/{step_id}"): {"completed": True},
     ("POST", "/v1/alert-rules"): {"name": "x", "scope": "all", "threshold": {"probability": 0.7, "window_days": 7}},
+    ("POST", "/v1/alert-rules/preview"): {"threshold": {"probability": 0.7, "window_days": 7}},
     ("PATCH", "/v1/alert-rules/{rule_id}"): {"name": "y"},
     ("PATCH", "/v1/alert-rules/{rule_id}/snooze"): {"until": None},
     ("POST", "/v1/me/notifications/feed/read-all"): {"type": "x"},
@@ -145,7 +148,8 @@ BODIES: dict[tuple[str, str], Any] = {
     },
     ("PATCH", "/api/v1/notifications/providers/{provider_id}"): {"name": "y"},
     ("POST", "/api/v1/alerts"): _ALERT,
-    ("PUT", "/api/v1/alerts/{alert_id}"): {"threshold": 2},
+    ("POST", "/api/v1/alerts/preview"): {"metric": "issue_count", "operator": "gt", "threshold": 1},
+    ("PUT", "/api/v1/alerts/{alert_id}"): {"threshold": 0.5},
     ("POST", "/api/v1/attribution"): {"customerId": "00000000-0000-7000-8000-000000000000", "conversionId": "x"},
     ("POST", "/api/v1/admin/retention-configs"): {"dataClass": "report_runs", "retentionDays": 30},
     ("POST", "/api/v1/admin/dlq"): {"action": "retry", "topic": "x"},

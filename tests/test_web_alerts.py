@@ -80,6 +80,10 @@ def test_a_rule_on_a_figure_keeps_its_baseline_cooldown_and_what_no_data_mean(al
         ({**METRIC, "metric": "weather"}, "metric"),
         ({**METRIC, "operator": "like"}, "operator"),
         ({**METRIC, "threshold": "inf"}, "threshold"),
+        ({**METRIC, "threshold": "-1"}, "threshold"),
+        ({**METRIC, "metric": "error_rate", "threshold": "5"}, "threshold"),
+        ({**METRIC, "look_back": "30"}, "metric"),
+        ({**PREDICTION, "look_back": "31"}, "look back"),
         ({**METRIC, "no_data": "panic"}, "no data"),
     ],
 )
@@ -95,11 +99,35 @@ def test_what_does_not_fit_is_told_and_what_was_typed_is_kept(alice: make.Worksp
         assert not [*alerts.listed(db, "prediction"), *alerts.listed(db, "metric")]
 
 
+def test_one_sees_when_a_rule_would_have_fired_before_it_is_made(alice: make.Workspace, time: object) -> None:
+    alice.learn(*make.failures("database", [n / 2 for n in range(1, 40)]))
+    visitor = person(alice)
+    pattern = alice.api.ok("GET", "/v1/patterns")["data"][0]
+    answer = visitor.post("/settings/alerts", {"csrf": visitor.csrf(), **PREDICTION, "look_back": "30"})
+    assert answer.status_code == 200
+    text = unescape(answer.text)
+    assert "It would have fired once in the last 30 days" in text
+    assert f'href="/patterns/{pattern["id"]}"' in text
+    assert "ops@shop.example\nslack" in text, "what was typed stays"
+    assert "charts-" in text, "the picture is drawn"
+    assert rules(alice) == [], "looking back makes no rule"
+    figure = {**METRIC, "metric": "issue_count", "operator": "gte", "threshold": "1", "look_back": "90"}
+    text = visitor.post("/settings/alerts", {"csrf": visitor.csrf(), **figure}).text
+    assert "It would not have fired in the last 90 days" in text
+    assert "Looked at every 120 minutes" in text
+    form(visitor, "/settings/alerts", "/settings/alerts/new", **PREDICTION)
+    page, viewer = f"/settings/alerts/{rules(alice)[0]['id']}", person(alice, "viewer")
+    assert '<fieldset class="fields" disabled>' in viewer.page(page)
+    assert ">Save</button>" not in viewer.page(page)
+    assert "It would have fired once in the last 90 days" in viewer.page(f"{page}?look_back=90")
+    assert viewer.get(f"{page}?look_back=7").status_code == 422
+
+
 def test_only_admins_change_rules_and_strangers_find_none(alice: make.Workspace, bob: make.Workspace) -> None:
     form(person(alice), "/settings/alerts", "/settings/alerts/new", **PREDICTION)
     page = f"/settings/alerts/{rules(alice)[0]['id']}"
-    for visitor, status in ((person(alice, "viewer"), 403), (person(alice, "analyst"), 403), (person(bob), 404)):
-        assert visitor.get(page).status_code == status
+    for visitor, seen, status in ((person(alice, "viewer"), 200, 403), (person(alice, "analyst"), 200, 403), (person(bob), 404, 404)):
+        assert visitor.get(page).status_code == seen
         for name in ("switch", "snooze", "delete"):
             assert form(visitor, f"{page}/{name}", "/issues") == status
         assert form(visitor, "/settings/alerts", "/issues", **{**PREDICTION, "rule": rules(alice)[0]["id"]}) == status

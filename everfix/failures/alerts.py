@@ -8,7 +8,7 @@ one notice when it recovers. No data does not fire unless the rule says so.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from everfix.identity.principals import Principal
 TASK = "alerts.notify"
 OVER = 0.05  # a prediction must fall this far below the threshold to be over: a figure at the edge would ring for ever
 OPERATORS = ("gt", "lt", "gte", "lte", "eq")
+CONDITION = frozenset({"pattern_id", "probability", "window_days", "metric", "operator", "threshold", "window_minutes"})
 WORDS = {"gt": "above", "lt": "below", "gte": "at or above", "lte": "at or below", "eq": "exactly"}
 
 
@@ -71,10 +72,10 @@ class Rule(WorkspaceRow, Base):
 def create(db: Session, by: Principal, kind: str, values: dict[str, Any]) -> Rule:
     """Make a rule; raises Invalid for a metric, operator or pattern that is not there."""
     owner = by.actor_id if by.kind == "user" else None
-    given = {"enabled": True, "channels": [], "window_minutes": 5, "cooldown_minutes": 60, "no_data": "ignore", **values}
-    rule = Rule(id=ids.new(), kind=kind, status="ok", firing={}, created_by=by.name, owner_user_id=owner, **given)
+    rule = draft(kind, values)
+    rule.id, rule.created_by, rule.owner_user_id = ids.new(), by.name, owner
     rule.created_at = rule.updated_at = clock.now()
-    _check(db, rule)
+    _check(db, rule, CONDITION)
     db.add(rule)
     db.flush()
     audit.record(db, by, audit.Action.ALERT_RULE_CREATED, "alert_rule", rule.id, {"name": rule.name, "kind": kind})
@@ -86,8 +87,8 @@ def change(db: Session, by: Principal, rule: Rule, values: dict[str, Any]) -> Ru
     for name, value in values.items():
         setattr(rule, name, value)
     rule.updated_at = clock.now()
-    _check(db, rule)
-    if {"pattern_id", "probability", "window_days", "metric", "operator", "threshold", "window_minutes"} & values.keys():
+    _check(db, rule, values.keys())
+    if CONDITION & values.keys():
         rule.firing, rule.status = {}, "ok"
     db.flush()
     audit.record(db, by, audit.Action.ALERT_RULE_UPDATED, "alert_rule", rule.id, {"changed": sorted(values)})
@@ -124,14 +125,39 @@ def listed(db: Session, kind: str) -> Sequence[Rule]:
     return db.execute(select(Rule).where(Rule.kind == kind).order_by(Rule.created_at, Rule.id)).scalars().all()
 
 
-def _check(db: Session, rule: Rule) -> None:
+def draft(kind: str, values: dict[str, Any]) -> Rule:
+    """Return a rule that is not kept."""
+    given = {"enabled": True, "channels": [], "window_minutes": 5, "cooldown_minutes": 60, "no_data": "ignore", **values}
+    return Rule(kind=kind, status="ok", firing={}, **given)
+
+
+def check_condition(rule: Rule) -> None:
+    """Raise Invalid, naming the field, for a metric or operator that is not there, and for a condition that no value can ever meet."""
+    rule.metric = alert_metrics.ALIASES.get(rule.metric or "", rule.metric)
+    if rule.metric not in alert_metrics.METRICS:
+        raise Invalid(f"there is no metric {str(rule.metric)[:40]!r}", details={"metric": f"one of {', '.join(alert_metrics.METRICS)}"})
+    if rule.operator not in OPERATORS:
+        raise Invalid(f"there is no operator {str(rule.operator)[:20]!r}", details={"operator": f"one of {', '.join(OPERATORS)}"})
+    metric, wanted, operator = alert_metrics.METRICS[str(rule.metric)], float(rule.threshold or 0), str(rule.operator)
+    never = (operator == "gt" and wanted == metric.most) or (operator == "lt" and wanted == metric.least)
+    if not metric.least <= wanted <= metric.most or never:
+        raise Invalid(
+            f"{metric.title} can never be {WORDS[operator]} {wanted:g}" if never else f"{metric.title} is never {wanted:g}",
+            details={"threshold": f"{metric.range}, {wanted:g} came"},
+        )
+
+
+def _check(db: Session, rule: Rule, changed: Collection[str]) -> None:
     if rule.kind == "metric":
-        rule.metric = alert_metrics.ALIASES.get(rule.metric or "", rule.metric)
-        if rule.metric not in alert_metrics.METRICS:
-            raise Invalid(f"there is no metric {str(rule.metric)[:40]!r}", details={"metric": f"one of {', '.join(alert_metrics.METRICS)}"})
-        if rule.operator not in OPERATORS:
-            raise Invalid(f"there is no operator {str(rule.operator)[:20]!r}", details={"operator": f"one of {', '.join(OPERATORS)}"})
-    elif rule.pattern_id is not None and db.execute(select(Pattern.id).where(Pattern.id == rule.pattern_id)).one_or_none() is None:
+        if CONDITION.intersection(changed):  # a rule made when more was allowed can still be switched off
+            check_condition(rule)
+    else:
+        check_scope(db, rule)
+
+
+def check_scope(db: Session, rule: Rule) -> None:
+    """Raise Invalid for a rule of one pattern that is not there."""
+    if rule.pattern_id is not None and db.execute(select(Pattern.id).where(Pattern.id == rule.pattern_id)).one_or_none() is None:
         raise Invalid("there is no such pattern", details={"scope": "all, or a pattern of this workspace"})
 
 
@@ -156,6 +182,13 @@ def check(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = None)
     return sum(_hold(db, rule, current, pattern_ids, now) for rule in rules)
 
 
+def due(firing: Collection[str], odds: Mapping[str, float], limit: float) -> tuple[list[str], list[str]]:
+    """Return the patterns that a prediction rule now fires for, and those that it fired for and that are over."""
+    return [key for key, found in odds.items() if found >= limit and key not in firing], [
+        key for key in firing if odds.get(key, 0.0) < limit - OVER
+    ]
+
+
 def _hold(db: Session, rule: Rule, current: Sequence[Any], looked_at: Sequence[UUID] | None, now: datetime) -> int:
     limit, firing, fired = float(rule.probability or 0), dict(rule.firing), 0
     odds: dict[str, tuple[float, Pattern, Prediction]] = {}
@@ -163,14 +196,14 @@ def _hold(db: Session, rule: Rule, current: Sequence[Any], looked_at: Sequence[U
         in_scope = rule.pattern_id in (None, pattern.id) and prediction.window_days <= (rule.window_days or prediction.window_days)
         if in_scope and prediction.probability > odds.get(str(pattern.id), (-1.0,))[0]:
             odds[str(pattern.id)] = (prediction.probability, pattern, prediction)
-    for key, (probability, pattern, prediction) in odds.items():
-        if probability >= limit and key not in firing:
-            firing[key] = {"at": now.isoformat(), "probability": probability, "name": pattern.name}
-            _queue(db, rule, "fired", firing[key], pattern.id, prediction.window_days)
-            fired += 1
-    for key in list(firing):
-        seen = looked_at is None or UUID(key) in looked_at
-        if seen and odds.get(key, (0.0,))[0] < limit - OVER:
+    came, over = due(firing, {key: found[0] for key, found in odds.items()}, limit)
+    for key in came:
+        probability, pattern, prediction = odds[key]
+        firing[key] = {"at": now.isoformat(), "probability": probability, "name": pattern.name}
+        _queue(db, rule, "fired", firing[key], pattern.id, prediction.window_days)
+        fired += 1
+    for key in over:
+        if looked_at is None or UUID(key) in looked_at:
             _queue(db, rule, "recovered", {**firing.pop(key), "probability": odds[key][0] if key in odds else None}, UUID(key), None)
     if fired:
         rule.last_fired_at = now
@@ -199,9 +232,15 @@ class Judged:
 def judge(db: Session, rule: Rule, now: datetime) -> Judged:
     """Compare a rule's metric over its window (and the one before, of equal width) with its threshold."""
     width = timedelta(minutes=rule.window_minutes)
-    metric, threshold = str(rule.metric), float(rule.threshold or 0)
+    metric = str(rule.metric)
     observed = alert_metrics.value(db, metric, now - width, now)
     baseline = alert_metrics.value(db, metric, now - 2 * width, now - width)
+    return judged(rule, observed, baseline)
+
+
+def judged(rule: Rule, observed: float | None, baseline: float | None) -> Judged:
+    """Compare a value with a rule's threshold."""
+    threshold = float(rule.threshold or 0)
     if observed is None:
         return Judged(None, baseline, rule.no_data == "fire", "warning")
     return Judged(observed, baseline, compare(observed, str(rule.operator), threshold), severity(observed, threshold, baseline))
@@ -234,22 +273,28 @@ def severity(observed: float, threshold: float, baseline: float | None) -> str:
 def evaluate(db: Session, rule: Rule, now: datetime) -> bool:
     """Look at a metric rule and tell whether it fired now; recovery is told once, repeated firing only after the cooldown."""
     found = judge(db, rule, now)
+    told = look(rule, found, now)
+    if told:
+        said: Json = {"at": now.isoformat(), "observed": found.observed, "baseline": found.baseline, "severity": found.severity}
+        _queue(db, rule, told, said, None, None)
+    db.flush()
+    return told == "fired"
+
+
+def look(rule: Rule, found: Judged, now: datetime) -> str:
+    """Move a metric rule by what was found, and return what is to be told of it: fired, recovered, or nothing."""
     rule.observed, rule.baseline, rule.evaluated_at = found.observed, found.baseline, now
-    was, fired = rule.status, False
-    said: Json = {"at": now.isoformat(), "observed": found.observed, "baseline": found.baseline, "severity": found.severity}
-    cold = rule.last_fired_at is None or now - rule.last_fired_at >= timedelta(minutes=rule.cooldown_minutes)
+    was = rule.status
     if found.triggered:
         rule.status = "firing"
-        if cold:
-            rule.last_fired_at, fired = now, True
-            rule.firing = {"at": now.isoformat()}
-            _queue(db, rule, "fired", said, None, None)
-    else:
-        rule.status = "ok" if found.observed is not None else "no_data"
-        if was == "firing" and found.observed is not None and rule.firing:
-            rule.firing = {}
-            _queue(db, rule, "recovered", said, None, None)
-        elif was == "firing" and found.observed is None:
-            rule.status = "firing"  # nothing says that it is over
-    db.flush()
-    return fired
+        if rule.last_fired_at is not None and now - rule.last_fired_at < timedelta(minutes=rule.cooldown_minutes):
+            return ""
+        rule.last_fired_at, rule.firing = now, {"at": now.isoformat()}
+        return "fired"
+    rule.status = "ok" if found.observed is not None else "no_data"
+    if was == "firing" and found.observed is None:
+        rule.status = "firing"  # nothing says that it is over
+    elif was == "firing" and rule.firing:
+        rule.firing = {}
+        return "recovered"
+    return ""

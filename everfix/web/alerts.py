@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from pydantic import AfterValidator
 from sqlalchemy import select
 from starlette.responses import Response
@@ -16,10 +16,10 @@ from starlette.responses import Response
 from everfix.core import clock, fields, ids
 from everfix.delivery import destinations
 from everfix.errors import Invalid, NotFound
-from everfix.failures import alarms, alert_metrics, alerts, patterns
+from everfix.failures import alarms, alert_metrics, alerts, patterns, rehearsals
 from everfix.failures.alerts import Rule
 from everfix.identity.principals import Scope
-from everfix.web import picking, session, shell, shown
+from everfix.web import picking, rehearsal_words, session, shell, shown
 from everfix.web.session import Visit
 
 router = APIRouter(include_in_schema=False)
@@ -29,6 +29,7 @@ Lines = Annotated[str, AfterValidator(fields.storable), Form(max_length=4000)]
 SNOOZES = {1: "1 hour", 8: "8 hours", 24: "1 day", 168: "1 week"}
 LARGEST = 1e15
 YEAR = 525_600  # minutes of it: the longest window
+LOOK_BACKS = (30, 90)  # days
 NO_DATA = {"ignore": "stay quiet", "fire": "fire"}
 
 
@@ -66,8 +67,9 @@ def save(
     no_data: Word = "ignore",
     to: Annotated[list[str] | None, Form()] = None,
     addresses: Lines = "",
+    look_back: Word = "",
 ) -> Response:
-    """Make a rule, or change one; what does not fit is told beside the form, which keeps what was typed."""
+    """Make a rule, or change one, or (with `look_back`) only see when it would have fired; what does not fit is told beside the form."""
     given: Json = {"name": name, "pattern": pattern, "probability": probability, "window_days": window_days, "metric": metric}
     given |= {"operator": operator, "threshold": threshold, "window_minutes": window_minutes, "cooldown_minutes": cooldown_minutes}
     given |= {"no_data": no_data, "to": to or [], "addresses": addresses}
@@ -76,6 +78,8 @@ def save(
     try:
         with visit.db.begin_nested():  # a rule that turns out not to fit stays as it was
             values = _values(visit, kind, given)
+            if look_back:
+                return _form(visit, kind, given, known=known, preview=_rehearsed(visit, alerts.draft(kind, values), look_back))
             if known is None:
                 alerts.create(visit.db, visit.who, kind, values)
             else:
@@ -86,8 +90,8 @@ def save(
 
 
 @router.get("/settings/alerts/{rule_id}")
-def one(visit: session.sees(Scope.WORKSPACE_WRITE), rule_id: str) -> Response:  # type: ignore[valid-type]
-    """A rule's form."""
+def one(visit: session.sees(Scope.PREDICTIONS_READ), rule_id: str, look_back: Annotated[str, Query(max_length=10)] = "") -> Response:  # type: ignore[valid-type]
+    """A rule's form, for those who change rules; others see it, and when it would have fired."""
     rule = _rule(visit, rule_id)
     said = [{"destination": "", **channel} for channel in rule.channels]
     given: Json = {name: getattr(rule, name) for name in ("name", "operator", "metric", "no_data")}
@@ -98,7 +102,7 @@ def one(visit: session.sees(Scope.WORKSPACE_WRITE), rule_id: str) -> Response:  
     given["pattern"] = ids.show(ids.Prefix.PATTERN, rule.pattern_id) if rule.pattern_id else ""
     given["to"] = [ids.show(ids.Prefix.DESTINATION, UUID(one_["destination"])) for one_ in said if one_["destination"]]
     given["addresses"] = "\n".join(str(one_.get("recipient") or one_.get("kind")) for one_ in said if not one_["destination"])
-    return _form(visit, rule.kind, given, known=rule)
+    return _form(visit, rule.kind, given, known=rule, preview=_rehearsed(visit, rule, look_back) if look_back else None)
 
 
 @router.post("/settings/alerts/{rule_id}/switch")
@@ -164,7 +168,19 @@ def _number(field: str, text: str, least: float, most: float, *, whole: bool = F
     return found
 
 
-def _form(visit: Visit, kind: str, given: Json, *, known: Rule | None = None, problem: Invalid | None = None) -> Response:
+def _rehearsed(visit: Visit, rule: Rule, look_back: str) -> Json:
+    """Return when a rule would have fired in the last days, in words and as a picture."""
+    if look_back not in {str(days) for days in LOOK_BACKS}:
+        raise Invalid(
+            f"{look_back[:20]!r} is no time to look back", details={"look back": f"one of {', '.join(map(str, LOOK_BACKS))} days"}
+        )
+    found = rehearsals.of(visit.db, rule, int(look_back), clock.now())
+    return rehearsal_words.shown_as(visit.here, rule, found, int(look_back))
+
+
+def _form(
+    visit: Visit, kind: str, given: Json, *, known: Rule | None = None, problem: Invalid | None = None, preview: Json | None = None
+) -> Response:
     name = ""
     wanted = shell.shown_id(ids.Prefix.PATTERN, given.get("pattern") or "")
     if wanted is not None and problem is None:
@@ -176,10 +192,15 @@ def _form(visit: Visit, kind: str, given: Json, *, known: Rule | None = None, pr
         kind=kind,
         given=given,
         rule=ids.show(ids.Prefix.ALERT_RULE, known.id) if known else "",
+        may=visit.may(Scope.WORKSPACE_WRITE),
+        preview=preview,
+        look_backs=LOOK_BACKS,
         title=known.name if known else "New alert rule",
         problem=_told(problem) if problem else [],
         pattern_name=name,
-        metrics=[(key, metric.title, metric.unit) for key, metric in alert_metrics.METRICS.items()],
+        metrics=[
+            (key, metric.title, metric.range if metric.unit == "share" else metric.unit) for key, metric in alert_metrics.METRICS.items()
+        ],
         operators=list(alerts.WORDS.items()),
         no_data=list(NO_DATA.items()),
         places=[(ids.show(ids.Prefix.DESTINATION, row.id), row.name) for row in destinations.listed(visit.db)],

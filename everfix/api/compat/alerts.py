@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -13,12 +13,12 @@ from starlette.responses import Response
 from everfix.api import fields
 from everfix.api.compat import shapes
 from everfix.api.compat.doors import Editor, Viewer
+from everfix.core import clock, ids
 from everfix.core import fields as types
-from everfix.core import ids
 from everfix.core.db import Json, current
 from everfix.deps import Db
 from everfix.errors import Invalid
-from everfix.failures import alarms, alerts
+from everfix.failures import alarms, alerts, rehearsals
 from everfix.failures.alerts import Rule
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
@@ -56,6 +56,37 @@ class Changed(shapes.Shape):
     channels: Channels | None = None
     enabled: bool | None = None
     no_data: Literal["ignore", "fire"] | None = None
+
+
+class Tried(shapes.Shape):
+    """A rule that is not kept, and how many days to look back."""
+
+    metric: types.text(60, 1)  # type: ignore[valid-type]
+    operator: Operator
+    threshold: Number
+    window_minutes: Minutes = 5
+    cooldown_minutes: Annotated[int, Field(ge=0, le=525_600)] = 60
+    no_data: Literal["ignore", "fire"] = "ignore"
+    days: Annotated[int, Field(ge=1, le=rehearsals.LONGEST)] = 30
+
+
+def _rehearsed(db: Session, rule: Rule, days: int) -> Json:
+    found = rehearsals.of(db, rule, days, clock.now())
+    least, most = found.extremes or (None, None)
+    return {
+        "days": days,
+        "startAt": shapes.zulu(found.start),
+        "endAt": shapes.zulu(found.end),
+        "stepMinutes": found.step_minutes,
+        "threshold": found.threshold,
+        "lowest": least,
+        "highest": most,
+        "times": len(found.fires),
+        "fires": [
+            {"at": shapes.zulu(fire.at), "observed": fire.value, "overAt": shapes.zulu(fire.over_at) if fire.over_at else None}
+            for fire in found.fires[: rehearsals.LISTED]
+        ],
+    }
 
 
 def _values(db: Session, body: Created | Changed) -> dict[str, Any]:
@@ -105,6 +136,18 @@ def listed(db: Db, who: Viewer) -> list[Json]:
 def create(db: Db, who: Editor, body: Created) -> Json:
     """Make a rule; it is looked at from the next minute on."""
     return _shown(db, alerts.create(db, who, KIND, _values(db, body)))
+
+
+@router.post("/preview")
+def preview_unsaved(db: Db, who: Viewer, body: Tried) -> Json:
+    """When a rule would have fired in the last days, before it is made."""
+    return _rehearsed(db, alerts.draft(KIND, body.model_dump(exclude={"days"})), body.days)
+
+
+@router.get("/{alert_id}/preview")
+def preview(db: Db, who: Viewer, alert_id: AlertId, days: Annotated[int, Query(ge=1, le=rehearsals.LONGEST)] = 30) -> Json:
+    """When the rule would have fired in the last days, with its condition of today."""
+    return _rehearsed(db, alerts.get(db, KIND, alert_id), days)
 
 
 @router.get("/{alert_id}")

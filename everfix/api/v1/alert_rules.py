@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from everfix.api import fields, pages
-from everfix.core import ids
+from everfix.core import clock, ids
 from everfix.core.db import Json
 from everfix.core.fields import JsonObject, Moment, text
 from everfix.deps import Db, Page, needs
 from everfix.errors import Invalid
-from everfix.failures import alarms, alerts
+from everfix.failures import alarms, alerts, rehearsals
 from everfix.failures.alerts import Rule
 from everfix.identity.principals import Principal, Scope
 
@@ -92,6 +92,49 @@ class RuleOut(BaseModel):
     updated_at: datetime
 
 
+class Fire(BaseModel):
+    """One time that the rule would have fired: for which pattern, with what probability, and when it was over."""
+
+    at: datetime
+    probability: float
+    over_at: datetime | None
+    pattern_id: ids.field(ids.Prefix.PATTERN)  # type: ignore[valid-type]
+    pattern: str
+
+
+class PreviewOut(BaseModel):
+    """How often the rule would have fired, had it been made `days` ago: the newest firings, and for how many patterns in all."""
+
+    days: int
+    start: datetime
+    end: datetime
+    threshold: float
+    times: int
+    patterns: int
+    fires: list[Fire]
+
+
+class PreviewIn(BaseModel):
+    """A rule that is not kept: whom it is for, its threshold, and how far back to look."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: str | JsonObject = "all"
+    threshold: Threshold
+    days: int = Field(30, ge=1, le=rehearsals.LONGEST)
+
+
+def _preview(db: Session, rule: Rule, days: int) -> PreviewOut:
+    found = rehearsals.of(db, rule, days, clock.now())
+    fires = [
+        Fire(at=fire.at, probability=fire.value or 0.0, over_at=fire.over_at, pattern_id=fire.pattern_id, pattern=fire.name)
+        for fire in found.fires[: rehearsals.LISTED]
+    ]
+    return PreviewOut(
+        days=days, start=found.start, end=found.end, threshold=found.threshold, times=len(found.fires), patterns=found.patterns, fires=fires
+    )
+
+
 def _shown(rule: Rule) -> RuleOut:
     own = {name: getattr(rule, name) for name in ("id", "name", "enabled", "snoozed_until", "status", "last_fired_at")}
     own |= {name: getattr(rule, name) for name in ("created_by", "created_at", "updated_at")}
@@ -151,6 +194,21 @@ def listed(db: Db, who: Reader, page: Page, enabled: Literal["true", "false"] | 
 def create(db: Db, who: Admin, body: RuleIn) -> RuleOut:
     """Make a rule."""
     return _shown(alerts.create(db, who, "prediction", _values(db, body)))
+
+
+@router.post("/preview")
+def preview_unsaved(db: Db, who: Reader, body: PreviewIn) -> PreviewOut:
+    """When a rule would have fired in the last days, before it is made."""
+    given = {"pattern_id": _pattern(body.scope), "probability": body.threshold.probability, "window_days": body.threshold.window_days}
+    rule = alerts.draft("prediction", given)
+    alerts.check_scope(db, rule)
+    return _preview(db, rule, body.days)
+
+
+@router.get("/{rule_id}/preview")
+def preview(db: Db, who: Reader, rule_id: RuleId, days: Annotated[int, Query(ge=1, le=rehearsals.LONGEST)] = 30) -> PreviewOut:
+    """When the rule would have fired in the last days, with its condition of today."""
+    return _preview(db, alerts.get(db, "prediction", rule_id), days)
 
 
 @router.get("/{rule_id}")
