@@ -7,7 +7,8 @@ import io
 import re
 import subprocess
 import sys
-from datetime import datetime
+import zipfile
+from datetime import UTC, datetime
 from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Any
@@ -347,6 +348,9 @@ def test_xlsx_formats_and_summary() -> None:
     assert summary["Notice"] == "The data of this report are simulated."
     assert summary["Takeaway 1"] == samples.narrative().key_takeaways[0]
     assert summary["Top patterns"] == "shows 10 of 143 rows"
+    made_at = samples.document(()).generated_at.astimezone(UTC).replace(microsecond=0, tzinfo=None)
+    assert (book().properties.created, book().properties.modified) == (made_at, made_at), "the time of the Document, not of its rendering"
+    assert zipfile.ZipFile(io.BytesIO(made("xlsx"))).testzip() is None
 
 
 # ---- json and the table of renderers

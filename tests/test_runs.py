@@ -92,15 +92,8 @@ def test_the_same_state_and_moment_give_an_equal_document(alice: make.Workspace,
         with alice.db() as db:
             made.append(build.document(db, "Twice", template, chosen.sections, "90d", {}, make.NOW, "http://x"))
     assert made[0] == made[1]
-    for format_ in ("json", "markdown", "csv"):
+    for format_ in ("json", "markdown", "csv", "xlsx"):
         assert documents.render(made[0], format_) == documents.render(made[1], format_), format_
-    assert _parts(documents.render(made[0], "xlsx")) == _parts(documents.render(made[1], "xlsx"))
-
-
-def _parts(workbook: bytes) -> dict[str, bytes]:
-    """Return what is in a workbook, but for the second in which the writer says that it wrote it."""
-    with zipfile.ZipFile(io.BytesIO(workbook)) as files:
-        return {name: files.read(name) for name in files.namelist() if name != "docProps/core.xml"}
 
 
 @pytest.mark.parametrize("template", NAMED)

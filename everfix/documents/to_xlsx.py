@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -25,6 +26,7 @@ FORMATS = {
 WIDTHS = {Unit.TEXT: 18, Unit.DATE: 12, Unit.DATETIME: 18, Unit.FLAG: 9}
 WIDE, PLAIN = 60, 13
 SECONDS_OF_DAY = 86_400
+PROPERTIES, MOMENT = "docProps/core.xml", re.compile(rb"(?<=>)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(?=</dcterms:)")
 STRETCH = 1_000  # rows whose cells are typed together
 
 
@@ -45,7 +47,24 @@ def render(document: Document) -> bytes:
             names.unique("Figures" if isinstance(block, Figures) else title.rpartition(": ")[2] or block.key), header_format=head, **sheet
         )
     book.save()
+    _date(out, document.generated_at)
     return out.getvalue()
+
+
+def _date(book: io.BytesIO, moment: datetime) -> None:
+    """Let a workbook say that it was made when its Document was, so that a Document has one file: the library writes the present second.
+
+    The part with the times is one of the last: only the file's end is written anew.
+    """
+    said = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    with zipfile.ZipFile(book, "a") as files:
+        place = files.namelist().index(PROPERTIES)
+        end = [(part, files.read(part)) for part in files.filelist[place:]]
+        files.start_dir = files.filelist[place].header_offset
+        del files.filelist[place:]
+        for part, content in end:
+            del files.NameToInfo[part.filename]
+            files.writestr(part, MOMENT.sub(said, content) if part.filename == PROPERTIES else content)
 
 
 class Names:
