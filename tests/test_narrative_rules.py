@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from everfix.documents import format as words
 from everfix.documents.model import Chart, Column, Document, Figure, Figures, Narrative, Period, Section, Table, Unit
 from everfix.narrative import facts, grounding, prose, rules
+from tests import document_samples as samples
 from tests import narrative_anything, narrative_reports, narrative_shipped
 from tests import narrative_documents as documents
 
@@ -88,6 +90,43 @@ def test_no_sentence_is_said_twice(document: Document) -> None:
     texts = [*narrative.executive_summary, *narrative.sections.values(), *narrative.key_takeaways]
     said = [sentence for text in texts for sentence, _, _ in grounding.paragraph(text, known)]
     assert len(said) == len(set(said))
+
+
+def test_a_tie_has_no_leader_and_a_lone_row_is_called_one() -> None:
+    def told(*counts: int) -> str:
+        columns = (Column(key="service", title="Service"), Column(key="issues", title="Issues", unit=Unit.COUNT))
+        rows = tuple((name, count) for name, count in zip(("orders", "billing", "search"), counts, strict=False))
+        table = Table(key="t", title="Services", columns=columns, rows=rows)
+        made = samples.document((Section(id="s", title="Services", blocks=(table,)),))
+        narrative = rules.write(made)
+        grounding.require(narrative, made)
+        return spoken(narrative)
+
+    assert "Issues are 4 for orders and the same for every other service." in told(4, 4, 4)
+    assert "leads" not in told(4, 4, 4)
+    assert "before the others" not in told(4, 4, 4)
+    assert "orders leads with 5" in told(5, 4, 4)
+    assert "The service listed here is orders, with 4 issues." in told(4)
+
+
+def test_what_took_less_than_a_second_is_told_in_thousandths() -> None:
+    shown = {
+        0.0: "0 s",
+        0.35: "350 ms",
+        0.0042: "4.2 ms",
+        0.00042: "0.42 ms",
+        1e-7: "≈ 0 s",
+        0.9994: "999 ms",
+        0.9996: "1 s",
+        -0.2: "-200 ms",
+    }
+    assert {seconds: words.duration(seconds) for seconds in shown} == shown
+    columns = (Column(key="stage", title="Stage"), Column(key="latency", title="Latency", unit=Unit.SECONDS))
+    table = Table(key="t", title="Latency", columns=columns, rows=(("fingerprint", 0.0042), ("group", 0.35)))
+    made = samples.document((Section(id="s", title="Latency", blocks=(table,)),))
+    assert "group has the highest latency, 350 ms, ahead of fingerprint (4.2 ms)." in spoken(rules.write(made))
+    wrong = Narrative(executive_summary=("Group has the highest latency, 530 ms.",), sections={}, key_takeaways=())
+    assert grounding.check(wrong, made)
 
 
 def test_a_trigger_is_said_where_it_is_telling_and_never_with_its_evidence() -> None:

@@ -12,6 +12,7 @@ from everfix.documents.model import Cell, Unit
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CHF": "CHF "}
 NOTHING = "–"
 MINUTE, HOUR, DAY = 60, 3600, 86400
+SECOND_SHOWN = 0.9995  # from here on thousandths round to a whole second
 
 
 def show(value: Cell, unit: Unit, *, currency: str = "USD", timezone: str = "UTC") -> str:
@@ -64,9 +65,13 @@ def _trim(number: float, digits: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration with its two largest parts: 8040 → "2 h 14 min"."""
+    """Return a duration with its two largest parts: 8040 → "2 h 14 min"; below a second 0.35 → "350 ms", never "0 s" for what took time."""
     sign = "-" if seconds < 0 else ""
     total = abs(round(seconds))
+    if 0 < abs(seconds) < SECOND_SHOWN:
+        thousandths = abs(seconds) * 1000
+        text = _trim(thousandths, 0 if thousandths >= 10 else 1 if thousandths >= 1 else 2)
+        return "≈ 0 s" if text == "0" else f"{sign}{text} ms"
     if total < MINUTE:
         return f"{sign}{total} s"
     if total < HOUR:

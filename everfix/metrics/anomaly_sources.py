@@ -89,7 +89,7 @@ SOURCES = (
         (
             column("metric", "Metric"),
             column("dimension", "Dimension"),
-            column("current", "Current", Unit.NUMBER),
+            column("current", "Current value", Unit.NUMBER),
             column("baseline", "Baseline", Unit.NUMBER),
             column("delta", "Change", Unit.PERCENT),
             column("z_score", "z-score", Unit.NUMBER),

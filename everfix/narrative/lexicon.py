@@ -93,9 +93,10 @@ NOT_A_COUNT = frozenset(
     ["no", "the", "any", "each", "every", "this", "that", "another", "which", "at", "previous", "prior", "last", "next"]
 )  # "the one", "no one", "at one with"
 
-SECONDS = {
+SECONDS: dict[str, float] = {
     word: seconds
     for seconds, names in (
+        (0.001, "ms millisecond milliseconds"),
         (1, "s sec secs second seconds"),
         (60, "min mins minute minutes"),
         (3600, "h hr hrs hour hours"),

@@ -370,10 +370,11 @@ def _any(rows: Rows) -> Told:
     rest = [f"{rows.called(row)} ({rows.show(row, main)})" for row in order[1:3]]
     head = f"{rows.called(top)} has the {'most' if many else 'highest'} {title}, {value}"
     head += f", ahead of {prose.listing(rest)}" if rest else ""
-    if len({rows.number(row, main) for row in order}) == 1 and len(order) > 1:
-        head = f"all {prose.plural(rows.label.title)} have the same {title}, {value} at {rows.called(top)}"
-    elif not rest:
-        head = f"{rows.called(top)} is given with {title} {value}"
+    if len({rows.number(row, main) for row in order}) == 1 and len(order) > 1:  # nothing leads, so nothing comes before the others
+        verb, each = "are" if many else "is", f"the same for every other {prose.lower(rows.label.title)}"
+        return Told((voice.sentence(f"{title} {verb} {value} for {rows.called(top)} and {each}"), *_states(rows)), "", "", 1.0)
+    if not rest:
+        head = f"the {prose.lower(rows.label.title)} listed here is {rows.called(top)}, with {f'{value} {title}' if many else f'{title} at {value}'}"
     takeaway = f"look at {rows.called(top)} before the others: its {title} {'are' if many else 'is'} {value}" if rest else ""
     summary = voice.sentence(f"by {title}, {rows.called(top)} leads with {value}") if rest else ""
     return Told((voice.sentence(head), *_top_share(rows, main), *_states(rows)), summary, voice.sentence(takeaway) if takeaway else "", 2.0)
