@@ -61,7 +61,7 @@ def fill(folder: Path, issues: int, patterns: int) -> Filled:
         for statement in _BEFORE:
             connection.execute(statement, given)
         with without_indexes(made, connection):
-            _together(made, [[(_ISSUES, {**given, "half": half, "halves": HALVES})] for half in range(HALVES)])
+            together(made, [[(_ISSUES, {**given, "half": half, "halves": HALVES})] for half in range(HALVES)])
         connection.execute("VACUUM (ANALYZE) issues")
         for row in connection.execute("SELECT id FROM workspaces").fetchall():
             _count(made, row[0])
@@ -92,7 +92,7 @@ def without_indexes(made: Installation, connection: psycopg.Connection) -> Itera
     for name in [row[0] for row in connection.execute(_INDEX_NAMES).fetchall()]:
         connection.execute(f"DROP INDEX {name}")
     yield
-    _together(made, [[(index, None) for index in indexes[half::HALVES]] for half in range(HALVES)])
+    together(made, [[(index, None) for index in indexes[half::HALVES]] for half in range(HALVES)])
 
 
 def _workspaces(made: Installation) -> None:
@@ -110,7 +110,7 @@ def _first(connection: psycopg.Connection) -> tuple[UUID, UUID]:
     return row
 
 
-def _together(made: Installation, shares: list[list[tuple[str, dict[str, object] | None]]]) -> None:
+def together(made: Installation, shares: list[list[tuple[str, dict[str, object] | None]]]) -> None:
     """Run each share's statements one after another, and the shares beside each other."""
 
     def run(share: list[tuple[str, dict[str, object] | None]]) -> None:

@@ -100,18 +100,13 @@ def _alike(owner: psycopg.Connection, spaces: Sequence[UUID]) -> None:
 
 def _filled(made: Installation, owner: psycopg.Connection, spaces: Sequence[UUID]) -> None:
     """Fill each workspace up to its size with more of the same, the largest pattern first among them."""
-    names = [
-        row[0]
-        for row in owner.execute(_COLUMNS, ["issues"]).fetchall()
-        if row[0] not in ("id", "external_id", "occurred_at", "search", "created_at")
-    ]
+    kept_as_is = [row[0] for row in owner.execute(_COLUMNS, ["issues"]).fetchall() if row[0] not in _OWN]
+    statement = _MORE.format(", ".join(kept_as_is), ", ".join(f"t.{name}" for name in kept_as_is))
     with scale_fill.without_indexes(made, owner):
         for space, size in zip(spaces, SIZES, strict=True):
             there = owner.execute("SELECT count(*) FROM issues WHERE workspace_id = %s", [space]).fetchone()
-            owner.execute(
-                _MORE.format(", ".join(names), ", ".join(f"t.{name}" for name in names)),
-                {"space": space, "more": size - (there[0] if there else 0)},
-            )
+            given = {"space": space, "more": size - (there[0] if there else 0), "halves": scale_fill.HALVES}
+            scale_fill.together(made, [[(statement, {**given, "half": half})] for half in range(scale_fill.HALVES)])
     owner.execute("VACUUM (ANALYZE)")
     for space in spaces:
         with made.database.transaction(space) as db:
@@ -177,13 +172,16 @@ _COLUMNS = """
 SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s AND column_name <> 'workspace_id'
 AND is_generated = 'NEVER' ORDER BY ordinal_position
 """
-# One in ten is of the pattern that has most; times lie evenly over three hundred days.
+# One in ten is of the pattern that has most; times lie evenly over three hundred days. Words are those of the first, cut short: what a failure that
+# comes costs does not depend on how long those before it are, and a million long ones would take an hour to be split into words.
+_OWN = ("id", "external_id", "occurred_at", "search", "created_at", "body", "stacktrace")
 _MORE = """
-INSERT INTO issues (workspace_id, id, external_id, occurred_at, created_at, {0})
+INSERT INTO issues (workspace_id, id, external_id, occurred_at, created_at, body, stacktrace, {0})
 SELECT %(space)s, gen_random_uuid(), 'more-' || n, now() - make_interval(secs => n * 25920000.0 / %(more)s),
-    now() - make_interval(secs => n * 25920000.0 / %(more)s), {1}
-FROM generate_series(1, %(more)s) n JOIN (
-    SELECT *, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS many FROM issues WHERE workspace_id = %(space)s
+    now() - make_interval(secs => n * 25920000.0 / %(more)s), left(t.body, 400), left(t.stacktrace, 400), {1}
+FROM generate_series(1 + %(half)s, %(more)s, %(halves)s) n JOIN (
+    SELECT *, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS many FROM issues
+    WHERE workspace_id = %(space)s AND external_id NOT LIKE 'more-%%'
 ) t ON t.place = CASE WHEN n %% 10 = 0 THEN 0 ELSE n %% t.many END
 """
 

@@ -25,7 +25,7 @@ microseconds = history.microseconds
 days = history.days
 
 SPANS = (1.0, 3.0, 8.0, 20.0, 60.0)  # memories of the decayed shares, in windows
-COUNTED = (0.5, 1.0, 2.0, 4.0, 8.0)  # memories of the decayed number of failures, in windows
+COUNTED = (0.5, 1.0, 2.0, 4.0, 8.0)  # memories of the decayed number of failures, in windows; each twice the one before
 FINE = 4  # a quarter of a window is the finest stretch that counts once
 USUAL_SPAN = 8.0
 FLOOR = 1e-4
@@ -236,10 +236,12 @@ def _moments(table: dict[str, Floats], pack: Pack, fine: Slots, now: int, window
     table["recency"], table["overdue"] = np.log(recency + 0.1), np.log((recency + 0.1) / (gap + 0.1))
     table["age"], table["known"], table["young"] = np.log1p(age), np.log1p(stretches), np.exp(-age / 2)
     table["burst"], table["few"] = np.log(total / (stretches + 1.0)), 1.0 / total
-    owner, back = pack.owner, (now - pack.seen) / window
-    for span in COUNTED:
-        table[f"failures_{span:g}"] = np.log(np.bincount(owner, pack.counts * np.exp(-back / span), n) / span + 0.02)
-    table["last_failures"] = np.log1p(np.bincount(owner, pack.counts * (back < 1), n))
+    back = (now - pack.seen) / window
+    faded = np.exp(-back / COUNTED[-1])
+    for span in reversed(COUNTED):  # each memory is half as long as the one before, and fades twice as fast
+        table[f"failures_{span:g}"] = np.log(np.add.reduceat(pack.counts * faded, pack.start[:-1]) / span + 0.02)
+        faded = faded * faded
+    table["last_failures"] = np.log1p(np.add.reduceat(pack.counts * (back < 1), pack.start[:-1]))
     # own gaps between failing stretches: how many were longer than the present one, and how many of those ended within a window
     step = np.where(np.append(np.diff(fine.owner) == 0, False), fine.back - np.append(fine.back[1:], 0), 0)[: len(fine.owner)]
     real, now_open = step > 0, (FINE * recency)[fine.owner]

@@ -124,6 +124,8 @@ class Pack:
     def known(self, until: int) -> Self:
         """Only the entries that had become known by then; rows stay."""
         keep = self.seen <= until
+        if keep.all():
+            return self
         start = np.concatenate([[0], np.cumsum(keep)])[self.start]
         return replace(self, occurred=self.occurred[keep], seen=self.seen[keep], counts=self.counts[keep], start=start)
 
