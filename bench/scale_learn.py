@@ -178,7 +178,7 @@ _OWN = ("id", "external_id", "occurred_at", "search", "created_at", "body", "sta
 _MORE = """
 INSERT INTO issues (workspace_id, id, external_id, occurred_at, created_at, body, stacktrace, {0})
 SELECT %(space)s, gen_random_uuid(), 'more-' || n, now() - make_interval(secs => n * 25920000.0 / %(more)s),
-    now() - make_interval(secs => n * 25920000.0 / %(more)s), left(t.body, 400), left(t.stacktrace, 400), {1}
+    now() - make_interval(secs => n * 25920000.0 / %(more)s), left(t.body, 400), left(t.stacktrace, 120), {1}
 FROM generate_series(1 + %(half)s, %(more)s, %(halves)s) n JOIN (
     SELECT *, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS many FROM issues
     WHERE workspace_id = %(space)s AND external_id NOT LIKE 'more-%%'

@@ -34,7 +34,20 @@ from everfix.core import jobs
 from everfix.core.db import lock
 from everfix.delivery import circuits, digests, feed, notices, outbox, send
 from everfix.exports import work as export_work
-from everfix.failures import alarms, alerts, analyses, arrivals, clusters, loop, memory, own_forecasts, pushes, rating, regrouping
+from everfix.failures import (
+    alarms,
+    alerts,
+    analyses,
+    arrivals,
+    clusters,
+    loop,
+    memory,
+    own_forecasts,
+    pushes,
+    rating,
+    recommendations,
+    regrouping,
+)
 from everfix.identity import ai
 from everfix.installation import Installation
 from everfix.ml import importing, imports, keeping, monitors, tables, watching
@@ -57,6 +70,7 @@ TASKS: Mapping[str, jobs.Task] = {
     analyses.TASK: jobs.Task(analyses.task, concurrency=1, failed=analyses.failed),  # a slow model must not hold every thread
     "failures.follow": jobs.Task(loop.task_follow),
     "failures.learn": jobs.Task(loop.task_learn, failed=loop.failed),
+    "failures.rank": jobs.Task(recommendations.task_rank),
     "failures.rate": jobs.Task(rating.task),
     regrouping.TASK: jobs.Task(regrouping.task),
     "failures.refresh": jobs.Task(loop.task_refresh),

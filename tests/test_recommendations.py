@@ -98,6 +98,19 @@ def test_the_same_status_again_changes_nothing(alice: make.Workspace) -> None:
         assert db.execute(text("SELECT count(*) FROM verifications")).scalar_one() == 1
 
 
+def test_many_are_ranked_by_a_job(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = three(alice)
+    monkeypatch.setattr(recommendations, "MANY", 2)
+    move(alice, first, "dismissed")  # two open ones are left: at once
+    assert [one.rank for one in found(alice)] == [1, 2, None]
+    monkeypatch.setattr(recommendations, "MANY", 0)
+    move(alice, second, "dismissed")
+    assert [one.rank for one in found(alice)] == [1, 2, None]
+    alice.work()
+    assert found(alice)[0].id == third.id
+    assert [one.rank for one in found(alice)] == [1, None, None]
+
+
 def test_only_open_ones_have_a_rank(alice: make.Workspace) -> None:
     first, second, third = three(alice)
     move(alice, first, "implemented")

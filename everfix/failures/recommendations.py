@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
-from everfix.core import clock, ids
+from everfix.core import clock, ids, jobs
+from everfix.core import db as database
 from everfix.core.db import Base, Json, WorkspaceRow, created, refers
 from everfix.errors import Conflict, Invalid, NotFound
 from everfix.failures import changes, claims, fixes, forecast, patterns, playbook, precedents, verifications
@@ -27,6 +28,8 @@ FLOW = {
 }
 ATTESTED = "attested"
 CLAIMED = "claimed"  # the key of a fix that Everfix did not propose
+TASK = "failures.rank"
+MANY = 1_000  # open recommendations above which a job ranks them
 SAMPLE = 12  # newest issues of a pattern whose words say what kind of cause it is
 
 
@@ -131,7 +134,23 @@ def refresh(db: Session, pattern_ids: Sequence[UUID]) -> None:
         db.flush()  # all recommendations first, then what refers to them
         db.add_all(parts)
         db.flush()
-    db.execute(text(_RANK))
+    rank(db)
+
+
+def rank(db: Session) -> None:
+    """Give the open recommendations their places: few at once, many by a job, since one that comes to the top moves all that are below."""
+    open_ = select(Recommendation.id).where(Recommendation.status.in_((PENDING, IN_PROGRESS))).limit(MANY + 1).subquery()
+    if db.execute(select(func.count()).select_from(open_)).scalar_one() <= MANY:
+        db.execute(text(_RANK))
+    elif not db.execute(select(jobs.Job.id).where(jobs.Job.kind == TASK, jobs.Job.status == jobs.Status.QUEUED).limit(1)).first():
+        jobs.enqueue(db, TASK, {})
+
+
+def task_rank(job: jobs.Running) -> Json:
+    """Job `failures.rank`: the places of all open recommendations; returns how many moved."""
+    with job.database.transaction(job.workspace) as db:
+        database.lock(db, "loop")  # no batch may change proposals meanwhile, in another order
+        return {"moved": len(db.execute(text(f"{_RANK} RETURNING r.id")).all())}
 
 
 def _store(db: Session, pattern: patterns.Pattern, best: fixes.Fix, held: Recommendation | None, loop_cost: float) -> list[Base]:
@@ -261,7 +280,7 @@ def move(db: Session, recommendation_id: UUID, status: str, *, by: audit.Actor, 
         found.implemented_at, found.claim = at, {**claims.shown(said), "at": at.isoformat()}
         _start_watch(db, found, at, said)
     db.flush()
-    db.execute(text(_RANK))
+    rank(db)
     audit.record(db, by, audit.Action.RECOMMENDATION_UPDATED, "recommendation", found.id, {"status": [before, status]})
     return found
 
