@@ -95,6 +95,7 @@ def test_a_key_sealed_under_another_master_key_is_said(alice: make.Workspace) ->
 
 
 def test_the_environment_answers_where_the_workspace_chose_nothing(alice: make.Workspace) -> None:
+    """D174: the workspace, then the environment, then the rules."""
     settings = read(anthropic_api_key="a")
     with alice.db() as db:
         assert ai.effective(db, alice.installation.keys, settings).source == "environment"

@@ -247,6 +247,37 @@ def test_every_metric_can_be_asked_for_an_empty_and_a_full_workspace(alice: make
     assert found is None or found >= 0
 
 
+def test_d218_d222_the_documented_metrics_are_what_they_say(alice: make.Workspace) -> None:
+    """D218 prevented of what was due; D219 acted on of what was recommended; D220 its money; D221 linked of what came; D222 p99 in ms."""
+    found = alice.learn(*make.failures("database", (9, 8, 3, 2, 1)), *make.failures("payments", (9, 6, 3)))
+    start, end, at = make.NOW - timedelta(days=1), make.NOW + timedelta(days=1), {"at": make.NOW}
+    with alice.db() as db:
+        db.execute(text("UPDATE issues SET ingested_at = cast(:at AS timestamptz) - interval '1 hour', analyzed_at = NULL"), at)
+        for place, issue in enumerate(found[:2]):
+            given = {**at, "s": 1 + place, "id": issue}
+            db.execute(text("UPDATE issues SET analyzed_at = ingested_at + make_interval(secs => :s) WHERE id = :id"), given)
+        db.execute(text("UPDATE issues SET pattern_id = NULL WHERE id = :id"), {"id": found[-1]})
+        db.execute(text("UPDATE predictions SET outcome = NULL"))
+        rows = db.execute(text("SELECT id FROM predictions ORDER BY id LIMIT 2")).scalars().all()
+        for row, outcome in zip(rows, ("prevented", "hit"), strict=True):
+            db.execute(
+                text("UPDATE predictions SET outcome = :outcome, resolved_at = :at WHERE id = :id"), {**at, "outcome": outcome, "id": row}
+            )
+        db.execute(text("UPDATE recommendations SET status = 'pending', created_at = cast(:at AS timestamptz) - interval '2 hours'"), at)
+        all_ = db.execute(text("SELECT count(*) FROM recommendations")).scalar_one()
+        first = text(
+            "UPDATE recommendations SET status = 'implemented', updated_at = :at WHERE id = (SELECT min(id::text)::uuid FROM recommendations)"
+        )
+        db.execute(first, at)
+        cost = float(db.execute(text("SELECT loop_cost FROM workspaces")).scalar_one())
+        values = {key: alert_metrics.value(db, key, start, end) for key in alert_metrics.METRICS}
+    assert values["acceptance_rate"] == 0.5
+    assert values["ctr"] == pytest.approx(1 / all_)
+    assert values["revenue"] == cost > 0
+    assert values["selection_frequency"] == pytest.approx((len(found) - 1) / len(found))
+    assert values["latency_p99"] == pytest.approx(1_990)
+
+
 @pytest.mark.parametrize(
     ("observed", "threshold", "baseline", "severity"),
     [

@@ -104,8 +104,12 @@ def test_a_changed_or_missing_file_stops_the_delivery(alice: make.Workspace, sin
 
 
 def test_slack_by_webhook(alice: make.Workspace, sink: sinks.Sink) -> None:
-    row = deliver(delivering.reaching(alice), "slack", {"webhookUrl": f"{sink.url}/services/T0/B0/x"}, paragraphs=PARAGRAPHS)
+    """D202: narrative, bullets, a link to the run, no files."""
+    here = delivering.reaching(alice)
+    files = [delivering.artifact(here, "weekly.pdf", b"%PDF-1")]
+    row = deliver(here, "slack", {"webhookUrl": f"{sink.url}/services/T0/B0/x"}, paragraphs=PARAGRAPHS, artifacts=files)
     said = json.loads(sink.got[0].body)
+    assert b"weekly.pdf" not in sink.got[0].body, "no files"
     assert row.status == "sent"
     assert said["text"] == said["blocks"][0]["text"]["text"] == "Weekly failures"
     texts = [block["text"]["text"] for block in said["blocks"] if block["type"] == "section"]
@@ -293,8 +297,12 @@ def test_files_that_cannot_be_shown_do_not_post_twice(alice: make.Workspace, fak
     ("severity", "style", "colour"), [("critical", "attention", "b91c1c"), ("ok", "good", "15803d"), ("info", "accent", "2563eb")]
 )
 def test_teams_gets_an_adaptive_card(alice: make.Workspace, sink: sinks.Sink, severity: str, style: str, colour: str) -> None:
-    row = deliver(delivering.reaching(alice), "teams", {"webhookUrl": sink.url}, paragraphs=PARAGRAPHS, severity=severity)
+    """D189, D202: narrative, bullets, a link to the run, no files."""
+    here = delivering.reaching(alice)
+    files = [delivering.artifact(here, "weekly.pdf", b"%PDF-1")]
+    row = deliver(here, "teams", {"webhookUrl": sink.url}, paragraphs=PARAGRAPHS, severity=severity, artifacts=files)
     said = json.loads(sink.got[0].body)
+    assert b"weekly.pdf" not in sink.got[0].body, "no files"
     card = said["attachments"][0]["content"]
     assert (row.status, said["themeColor"], card["type"], card["body"][0]["style"]) == ("sent", colour, "AdaptiveCard", style)
     assert [item["text"] for item in card["body"][1:3]] == [PARAGRAPHS[0], r"Checkout & <payments\> lead \*again\*."]

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from everfix.core import ids
+from everfix.identity import tokens
+from everfix.identity.principals import Scope
 from everfix.metrics import attribution_sources
 from tests import make
 from tests.conftest import Clock
@@ -73,6 +75,22 @@ def test_a_revoked_key_stops_at_once(alice: make.Workspace, anyone: make.Api) ->
     with alice.db() as db:
         db.execute(text("UPDATE tokens SET revoked_at = now() WHERE user_id = :user"), {"user": alice.users["viewer"]})
     assert anyone.call("GET", DATA, headers={"X-API-Key": alice.secrets["viewer"]}).status_code == 401
+
+
+def test_a_key_without_scopes_does_what_its_owner_may_and_one_with_scopes_no_more_than_they_say(
+    alice: make.Workspace, anyone: make.Api
+) -> None:
+    """D7."""
+    with alice.db() as db:
+        given: tuple[tuple[Scope, ...] | None, ...] = (None, (), (Scope.REPORTS_READ,), (Scope.ISSUES_READ,))
+        keys = [tokens.issue(db, tokens.Kind.PERSONAL, "key", user=alice.users["analyst"], scopes=scopes) for scopes in given]
+    template = {"name": "Mine", "dataSources": [{"sourceKey": "daily_trend", "params": {}}]}
+    for key, status in zip(keys, ((200, 201), (200, 201), (200, 403), (403, 403)), strict=True):
+        headers = {"X-API-Key": key}
+        read = anyone.call("GET", "/api/v1/reports/templates", headers=headers)
+        made = anyone.call("POST", "/api/v1/reports/templates", headers=headers, json=template)
+        assert (read.status_code, made.status_code) == status, made.text
+        assert anyone.call("GET", "/api/v1/audit-logs", headers=headers).status_code == 403, "never more than its owner may"
 
 
 def test_refusals_have_the_shape_of_this_surface(alice: make.Workspace) -> None:

@@ -18,6 +18,7 @@ RULE = {"name": "Prevention falls", "metric": "acceptance_rate", "operator": "lt
 
 
 def test_d213_d214_d229_a_rule_is_made_with_the_documented_defaults(alice: make.Workspace) -> None:
+    """D213–D215, D229: made, read alone and in a bare array."""
     assert alice.viewer.ok("GET", PATH) == []
     made = alice.analyst.ok("POST", PATH, RULE)
     assert alice.analyst.post(PATH, RULE).status_code == 201
@@ -81,6 +82,7 @@ def test_what_does_not_fit_is_refused(alice: make.Workspace, change: dict[str, A
     "metric", ["acceptance_rate", "ctr", "revenue", "selection_frequency", "latency_p99", "degraded_scoring_rate", "decision_count"]
 )
 def test_d218_to_d223_every_documented_metric_is_taken(alice: make.Workspace, metric: str) -> None:
+    """D218–D223; their values: test_alerts."""
     assert alice.analyst.ok("POST", PATH, {**RULE, "metric": metric})["metric"] in (metric, "issue_count")
 
 

@@ -183,7 +183,7 @@ def test_deleting_a_template_takes_its_schedules_and_leaves_its_runs(filled: mak
 
 
 def test_a_preview_shows_all_and_leaves_nothing(recent: make.Workspace) -> None:
-    """D34, D36, D139: sections, narrative and files inline; nothing stored, nothing sent."""
+    """D172 (preview): D34, D36, D139: sections, narrative and files inline; nothing stored, nothing sent."""
     made = recent.analyst.ok("POST", TEMPLATES, BODY | {"formats": ["csv", "markdown"]})
     before = stored(recent)
     for found in (
@@ -302,7 +302,7 @@ def test_a_saved_dashboards_sources_stay(filled: make.Workspace) -> None:
 
 
 def test_run_now_answers_with_files_and_deliveries(filled: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D140, D141, D142, D160, D161, D163, D165, D167, D200, D203."""
+    """D172 (Run Now): D140, D141, D142, D160, D161, D163, D165, D167, D200, D203."""
     monkeypatch.setattr(filled.installation.settings, "outbound_allow", ("127.0.0.1",))
     with sinks.http() as sink:
         there = str(delivering.destination(filled, "webhook", {"url": f"{sink.url}/hook"}))

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from everfix.core import ids
 from everfix.errors import Invalid
 from everfix.failures import changes
-from everfix.metrics import attribution_sources, periods, query
+from everfix.metrics import attribution_sources, dashboards, periods, query
+from everfix.web import pictures, shown
 from tests import make
 
 SEGMENTED = sorted(key for key, source in query.catalogue().items() if any(param.key == "segmentId" for param in source.params))
@@ -270,6 +271,56 @@ def test_budgets_burn_against_habit_or_what_is_allowed(alice: make.Workspace) ->
     assert habit["payments-api"]["burn_rate"] is None
     assert habit["orders-api"]["spent"] == 0
     assert 6 < habit["orders-api"]["budget"] <= 7
+
+
+def test_d60_d62_runs_and_their_latency(alice: make.Workspace) -> None:
+    """D60: runs, success, average and P95 of arrival to analysis; D61: each run against the P95 of all; D62: P50 and P99 a day, real series only."""
+    found = alice.learn(*make.failures("database", (1, 2, 3, 4)))
+    with alice.db() as db:
+        for place, (issue, seconds) in enumerate(zip(found, (1, 2, 3, 10), strict=True)):
+            at = make.NOW - timedelta(days=1 + place // 2)
+            db.execute(
+                text("UPDATE issues SET ingested_at = :at, analyzed_at = :at + make_interval(secs => :s) WHERE id = :id"),
+                {"at": at, "s": seconds, "id": issue},
+            )
+            db.execute(text("UPDATE signals SET received_at = :at WHERE issue_id = :id"), {"at": at, "id": issue})
+        for status, seconds in (("succeeded", 2), ("succeeded", 4), ("failed", 8), ("queued", 0)):
+            db.execute(
+                text(
+                    "INSERT INTO jobs (id, kind, status, payload, created_at, finished_at) VALUES"
+                    " (gen_random_uuid(), 'reports.run', :status, '{}', :at, CASE WHEN :status <> 'queued' THEN :at + make_interval(secs => :s) END)"
+                ),
+                {"status": status, "s": seconds, "at": make.NOW - timedelta(hours=1)},
+            )
+    cards = one(alice, "latency_summary", 7)
+    assert (cards["runs"], cards["success_rate"], cards["average"]) == (4, pytest.approx(2 / 3), pytest.approx(4))
+    assert cards["p95"] == pytest.approx(8.95)
+    runs = rows(alice, "latency_runs", 7)
+    assert sorted(row["latency"] for row in runs) == [2, 4, 8]
+    assert {row["latency"]: row["of_p95"] for row in runs}[4] == pytest.approx(4 / 7.6, abs=0.001)
+    bars = pictures.bars(shown.Reader("USD", "UTC", "#0f766e"), _table(alice, "latency_runs"))
+    assert all(row["run"] in bar["title"] for row, bar in zip(reversed(runs), bars, strict=True)), "its id stands on the bar"
+    assert sorted(bar["title"].partition(": ")[2].partition(" s")[0] for bar in bars) == ["2.00", "4.00", "8.00"]
+    trend = rows(alice, "latency_trend", 7)
+    assert [(row["p50"], row["p99"]) for row in trend] == [
+        (pytest.approx(6.5), pytest.approx(9.93)),
+        (pytest.approx(1.5), pytest.approx(1.99)),
+    ]
+
+
+def _table(alice: make.Workspace, key: str) -> Any:
+    with alice.db() as db:
+        return query.table(db, key, periods.last(7, make.NOW, "UTC"))
+
+
+def test_d63_acceptance_by_pattern(filled: make.Workspace) -> None:
+    """D63: due, prevented, occurred and the rate of each pattern; on Operations as chart and table."""
+    found = rows(filled, "acceptance_rate", 90)
+    assert found
+    for row in found:
+        assert row["impressions"] == pytest.approx(row["positive"] + row["negative"], abs=0.011)
+        assert row["accept_rate"] == pytest.approx(row["positive"] / row["impressions"], abs=0.01)
+    assert "acceptance_rate" in [part.source for part in dashboards.get("operations").parts]
 
 
 def test_dead_letters_have_three_bands(alice: make.Workspace) -> None:

@@ -89,7 +89,7 @@ def test_the_test_button_says_what_came_of_it(reach: make.Workspace, sink: sinks
 
 
 def test_a_private_webhook_is_refused_at_every_post(alice: make.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was public when it was set up; the name leads to a private address by the time of the call."""
+    """D194: It was public when it was set up; the name leads to a private address by the time of the call."""
     import socket
 
     place = alice.admin.ok("POST", "/v1/destinations", HOOK)["id"]
@@ -208,6 +208,7 @@ def test_the_page_of_deliveries(alice: make.Workspace) -> None:
 
 
 def test_the_pages_of_destinations(reach: make.Workspace, sink: sinks.Sink) -> None:
+    """D199: Add Destination, its kind, fields and name, save, Test."""
     visitor = Person(reach.client).enter(reach.secrets["admin"])
     for path in ("/settings/integrations", "/settings/destinations"):
         assert "Add Destination" in visitor.page(path)

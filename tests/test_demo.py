@@ -9,17 +9,26 @@ import time
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
+from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sqlalchemy import text
 
-from everfix.demo import company, noise, planted, simulate, timeline, tools, wording
+from everfix.core.db import Database
+from everfix.demo import company, noise, planted, run, simulate, timeline, tools, wording
+from everfix.identity import tokens
 from everfix.ingest import sources
+from everfix.installation import Installation
+from tests import make
 from tests.test_files import well_formed
+from tests.test_web import PART, Person
 
+SIX = ("executive", "business", "operations", "model-health", "data-health", "attribution")
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SEEDS = (7, 8, 9)
 
@@ -225,3 +234,37 @@ def test_rhythms_have_a_mean_of_one() -> None:
     period = timeline.Period(NOW - timedelta(days=365), 365 * 24)
     for name in ("office", "load", "flat", "night", "month_end"):
         assert abs(float(timeline.rhythm(period, name).mean()) - 1) < 1e-9
+
+
+def test_d248_sample_data_lets_a_newcomer_try_all_of_it(
+    installation: Installation, owner: Database, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """D248: two weeks of the company, its six files, the six dashboards, and a report that is saved from one and run."""
+    real = simulate.simulate
+    monkeypatch.setattr(simulate, "simulate", lambda seed, now: real(seed, now, 14))
+    here = run.workspace(owner, run.SIMULATED)
+    outcome = run.company(installation.database, here, datetime.now(UTC), lambda *_: None)
+    assert outcome.accepted > 100
+    made = run.publish(installation, here, outcome.until, tmp_path)
+    assert {path.suffix for path in made} == {".pdf", ".html", ".md", ".csv", ".xlsx", ".json"}
+    assert all(path.stat().st_size > 500 for path in made)
+    with installation.database.transaction(here) as db:
+        user = db.execute(text("SELECT user_id FROM memberships LIMIT 1")).scalar_one()
+        secret = tokens.issue(db, tokens.Kind.PERSONAL, "newcomer", user=user)
+    newcomer, api = Person(client).enter(secret), make.Api(client, secret)
+    for key in SIX:
+        page = newcomer.page(f"/dashboards/{key}")
+        assert "Simulated data" in page
+        assert "Send the first failure" not in page
+    form = {
+        "csrf": newcomer.csrf(),
+        "name": "Mine",
+        "period": "7d",
+        "format": ["html"],
+        "narrative": "on",
+        "when": "weekly",
+        "timezone": "UTC",
+    }
+    assert "Mine is saved" in newcomer.post("/dashboards/operations/save", form, **PART).text
+    (template,) = api.ok("GET", "/api/v1/reports/templates")["data"]
+    assert api.post(f"/api/v1/reports/templates/{template['id']}/run-now").status_code == 202

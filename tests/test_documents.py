@@ -251,6 +251,7 @@ def blocks_of(source: bytes) -> list[list[list[str]]]:
 
 
 def test_csv_holds_raw_rows_block_by_block_and_no_narrative() -> None:
+    """D171 (PDF: test_documents_layout; mail, Slack, Teams: test_mail, test_channels)."""
     first, *rest = blocks_of(made("csv"))
     assert first[0] == ["Snapshot"]
     assert [(row[1], float(row[2]), float(row[3]) if row[3] else None) for row in first[2:]] == [
@@ -265,6 +266,9 @@ def test_csv_holds_raw_rows_block_by_block_and_no_narrative() -> None:
             for row in table.rows
         ]
     assert samples.narrative().executive_summary[0] not in made("csv").decode()
+    words = samples.narrative().executive_summary[0].split()[:3]
+    for format_ in ("html", "markdown"):
+        assert all(word.strip(".,") in made(format_).decode() for word in words), format_
     assert b"\r\n" in made("csv")
     assert not made("csv").startswith(b"\xef\xbb\xbf")
 

@@ -9,7 +9,7 @@ import pytest
 
 from everfix import kept
 from everfix.core import ids
-from everfix.metrics import registry
+from everfix.metrics import periods, query, registry
 from everfix.ml.deployments import Deployment
 from everfix.ml.experiments import Experiment
 from everfix.ml.models import Model
@@ -81,11 +81,13 @@ def test_the_bands_of_drift(psi: float | None, band: str | None) -> None:
 
 
 def test_a_model_without_auc_is_no_zero(alice: make.Workspace) -> None:
+    """D82."""
     project = make_ml.project(alice, owner="admin")
     experiment = make_ml.add(alice, Experiment, name="Bandit", project_id=project)
     make_ml.add(alice, Model, name="T", registered_name="thompson", experiment_id=experiment, project_id=project, metrics={"reward": 3})
     with alice.db() as db:
         (row,) = registry.models(registry.registered(db, alice.principal)).rows
+        assert query.records(db, "model_auc_summary_with_prev", periods.last(30, make.NOW, "UTC")) == [], "no zero stands for it"
     assert row == ("thompson", None, "nowhere", None, None, None, None, None, None)
 
 
@@ -126,7 +128,7 @@ def test_governance_of_the_loops_own_predictions(alice: make.Workspace, recent: 
 
 
 def test_retention_per_class_of_data(alice: make.Workspace) -> None:
-    """D236, D237."""
+    """D169 (365 days): D236, D237."""
     configs = {one["dataClass"]: one for one in alice.admin.ok("GET", RETENTION)["configs"]}
     assert (configs["report_runs"]["retentionDays"], configs["report_runs"]["legalHold"]) == (365, False)
     assert (configs["audit"]["retentionDays"], configs["audit"]["legalHold"]) == (None, True)

@@ -49,11 +49,13 @@ def two(answer: Sum) -> str:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_wrong_answer_goes_back_with_the_reason(llm_server: ModelServer, provider: str) -> None:
+    """D175: each provider, over its own protocol."""
     llm_server.says(Reply({"number": 3}), Reply({"number": 2}))
     who = assistant(choice(llm_server, provider))
     answer = who.ask(question(check=two))
     assert (answer.output.number, answer.refusal) == (2, "")
     assert [(call.outcome, call.reason) for call in who.calls] == [("refused", "the number must be 2"), ("accepted", "")]
+    assert {"google", "anthropic", "openai", "bedrock", "ollama", "lm_studio"} <= set(PROVIDERS)
     assert "the number must be 2" in llm_server.asked[1].words
     assert [call.input_tokens + call.output_tokens for call in who.calls] == [1200, 1200]
     assert "Add." in who.calls[0].prompt

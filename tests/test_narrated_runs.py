@@ -59,6 +59,7 @@ def test_the_workspaces_model_writes_and_its_calls_are_kept(
 
 
 def test_a_provider_that_is_down_fails_no_report(alice: make.Workspace, llm_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D173."""
     alice.learn(*make.failures("database", (9, 8, 3, 2, 1)))
     configure(alice, llm_server, monkeypatch, analyses=False)
     llm_server.says(Reply(status=500))

@@ -98,6 +98,7 @@ def test_the_same_state_and_moment_give_an_equal_document(alice: make.Workspace,
 
 @pytest.mark.parametrize("template", NAMED)
 def test_every_narrative_is_grounded(alice: make.Workspace, template: str) -> None:
+    """D170, D177: an executive summary, a paragraph for each section that has something to say, 3 to 5 takeaways; every number is a figure."""
     alice.learn(
         *make.failures("database", (80, 60, 40, 20, 15, 9, 5, 2)), *make.failures("payments", (50, 12, 6)), *make.failures("login", (45, 4))
     )
@@ -106,6 +107,10 @@ def test_every_narrative_is_grounded(alice: make.Workspace, template: str) -> No
             made = build.document(db, "Grounded", template, templates.get(template).sections, window, {}, make.NOW, "http://x")
             assert made.narrative is not None
             grounding.require(made.narrative, made)
+            assert made.narrative.executive_summary
+            assert 3 <= len(made.narrative.key_takeaways) <= 5
+            assert set(made.narrative.sections) <= {section.id for section in made.sections}
+            assert len(made.narrative.sections) >= 1
 
 
 @pytest.mark.parametrize("template", NAMED)

@@ -90,7 +90,7 @@ def test_no_charts_are_drawn_where_no_mail_waits_for_them(anna: make.Workspace, 
 
 
 def test_each_recipient_gets_the_report_once(anna: make.Workspace, post: sinks.MailSink, time: Clock) -> None:
-    """C250."""
+    """D172 (a scheduled run): C250."""
     anna.learn(*make.failures("database", (9, 5, 2)))
     schedule_id = fire(anna, time, recipients=["a@shop.example", "b@shop.example"], formats=["csv", "json"])
     assert sorted(mail["To"] for mail in post.mails) == ["a@shop.example", "b@shop.example"]

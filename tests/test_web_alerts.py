@@ -58,6 +58,7 @@ def test_a_rule_on_predictions_is_made_changed_snoozed_and_deleted(alice: make.W
 
 
 def test_a_rule_on_a_figure_keeps_its_baseline_cooldown_and_what_no_data_mean(alice: make.Workspace) -> None:
+    """D231: listed and edited at /settings/alerts."""
     visitor = person(alice)
     assert form(visitor, "/settings/alerts", "/settings/alerts/new?kind=metric", **METRIC) == 303
     with alice.db() as db:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from time import monotonic
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from everfix.documents.model import Figure
 from everfix.metrics import dashboards, periods, query
 from everfix.web import dashboards as pages
+from everfix.web import shell, shown
 from tests import make
 from tests.conftest import Clock
+from tests.shared import ROOT
 from tests.test_compat_reports import stored
 from tests.test_web import PART, Person
 
@@ -46,6 +50,37 @@ def test_every_dashboard_opens_in_every_period(full: make.Workspace, owner_page:
         assert "Save as Report" in page
     assert owner_page.get("/dashboards").headers["location"] == "/dashboards/executive"
     assert all(f'href="/dashboards/{other}?period=90d' in page for other in dashboards.DASHBOARDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "previous", "better", "state", "chip"),
+    [
+        (8.0, 10.0, "down", "better", "−20 %"),
+        (12.0, 10.0, "down", "worse", "+20 %"),
+        (12.0, 10.0, "up", "better", "+20 %"),
+        (8.0, 10.0, "up", "worse", "−20 %"),
+        (12.0, 10.0, None, "moved", "+20 %"),
+        (10_004.0, 10_000.0, "down", "flat", "unchanged"),
+        (10_006.0, 10_000.0, "down", "worse", "+0.1 %"),
+        (3.0, 0.0, "down", "new", "New"),
+        (0.0, 0.0, "down", "flat", "unchanged"),
+        (3.0, None, "down", "none", "nothing to compare"),
+    ],
+)
+def test_d22_d25_a_card_shows_value_change_and_sparkline_in_the_colour_of_its_good_direction(
+    value: float, previous: float | None, better: Any, state: str, chip: str
+) -> None:
+    """D22 value, change, sparkline; D23 green is better, red worse; D24 grey within 0.05 %; D25 blue "New" from zero."""
+    figure = Figure(key="x", title="X", value=value, previous=previous, better=better, spark=(1.0, 3.0, 2.0))
+    card = shell.environment().from_string("{% import 'shell/parts.html' as part with context %}{{ part.card(figure) }}")
+    made = card.render(figure=shown.card(shown.Reader("USD", "UTC", "#0f766e"), figure))
+    assert f'data-state="{state}"' in made
+    assert f'class="delta {state}"' in made
+    assert chip in made
+    assert 'class="spark"' in made
+    style = (ROOT / "everfix" / "web" / "static" / "page.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"\.delta\.(\w+) \{[^}]*color: var\(--(\w+)\)", style))
+    assert {name: colours[name] for name in ("better", "worse", "new")} == {"better": "good", "worse": "bad", "new": "new"}
 
 
 def test_wrong_views_are_refused(full: make.Workspace, owner_page: Person) -> None:
@@ -180,7 +215,8 @@ def test_an_export_is_a_file_and_leaves_nothing(full: make.Workspace, owner_page
 
 
 def test_saving_says_so_and_keeps_what_was_on_screen(full: make.Workspace, owner_page: Person) -> None:
-    """D38–D46: the form is filled in; a bad cron keeps nothing; a viewer is not offered it."""
+    """D38–D46, D49: the form is filled in; a bad cron keeps nothing; a viewer is not offered it."""
+    begun = monotonic()
     page = owner_page.page("/dashboards/operations?period=14d&segment=service:orders-api")
     assert 'value="Operations, last 14 days, orders-api"' in page
     csrf = owner_page.csrf()
@@ -201,6 +237,7 @@ def test_saving_says_so_and_keeps_what_was_on_screen(full: make.Workspace, owner
     answer = owner_page.post("/dashboards/operations/save", form | {"when": "weekly"}, **PART)
     assert answer.status_code == 200
     assert "Ops is saved" in answer.text
+    assert monotonic() - begun < 20, "a page and one form: what a person needs of the minute is theirs"
     (template,) = full.viewer.ok("GET", "/api/v1/reports/templates")["data"]
     assert template["formats"] == ["pdf", "csv"]
     asked = {item["sourceKey"]: item["params"] for item in template["dataSources"]}

@@ -120,6 +120,7 @@ def _service(db: Session, token: Token, ip: str, trace_id: str) -> Principal:
 
 
 def _person(db: Session, token: Token, ip: str, trace_id: str) -> Principal:
+    """Return the person as the token lets them act: without scopes, or with an empty list of them, as far as their role goes."""
     row = db.execute(
         select(User, Member.role).join(Member, Member.user_id == User.id).where(User.id == token.user_id, Member.status == "active")
     ).one_or_none()
@@ -128,7 +129,7 @@ def _person(db: Session, token: Token, ip: str, trace_id: str) -> Principal:
     role = Role(row.role)
     if role not in (Role.ADMIN, Role.OWNER):
         view(db, row.User.id)
-    scopes = ROLE_SCOPES[role] if token.scopes is None else ROLE_SCOPES[role] & {Scope(name) for name in token.scopes if name in set(Scope)}
+    scopes = ROLE_SCOPES[role] if not token.scopes else ROLE_SCOPES[role] & {Scope(name) for name in token.scopes if name in set(Scope)}
     return Principal("user", row.User.id, row.User.name, token.workspace_id, frozenset(scopes), role, token.id, ip, trace_id)
 
 
