@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import ColumnElement, select, text
 
 from everfix import pages
 from everfix.api.v1 import issues as listed
+from everfix.failures import issues
 from everfix.ingest.events import Issue
 from tests import make
 
@@ -63,6 +64,19 @@ def test_every_sort_has_an_index(alice: make.Workspace, sort: str) -> None:
 @pytest.mark.parametrize("descending", [True, False])
 def test_an_order_without_an_index_is_sorted(alice: make.Workspace, descending: bool) -> None:
     assert "Sort" in _plan(alice, pages.order(Issue.title, Issue.id, descending))
+
+
+@pytest.mark.parametrize("field", ["service", "team"])
+def test_what_a_field_holds_is_met_step_by_step_on_an_index(alice: make.Workspace, field: Literal["service", "team"]) -> None:
+    alice.ingest(*(make.event(service=f"s{place % 3}", team=f"t{place % 3}") for place in range(30)), make.event())
+    with alice.db() as db:
+        assert issues.spelled(db, field, 200) == [f"{field[0]}{place}" for place in range(3)]
+        assert issues.spelled(db, field, 2) == [f"{field[0]}{place}" for place in range(2)]
+        for way in ("seqscan", "bitmapscan", "sort"):
+            db.execute(text(f"SET LOCAL enable_{way} = off"))
+        plan = "\n".join(db.execute(text(f"EXPLAIN {issues._SPELLED.format(field=field)}"), {"most": 200}).scalars())
+    assert f"ix_issues_{field}" in plan
+    assert "Sort" not in plan
 
 
 def _plan(workspace: make.Workspace, order: tuple[ColumnElement[Any], ...]) -> str:

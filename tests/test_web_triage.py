@@ -116,6 +116,20 @@ def test_an_empty_list_says_why(full: make.Workspace, bob: make.Workspace) -> No
     assert "No failure has come in yet" in person(bob).page("/issues")
 
 
+def test_services_and_teams_of_the_workspace_are_offered_whether_a_pattern_has_them_or_not(
+    full: make.Workspace, bob: make.Workspace
+) -> None:
+    full.ingest(make.event(service="zeta & co", team="night"), make.event(service="alpha"), make.event(service="alpha", team="night"))
+    bob.ingest(make.event(service="bobs-api"))
+    text = Person(full.client).enter(full.secrets["viewer"]).page("/issues")
+    known = {row["service"] for row in full.api.ok("GET", "/v1/issues", limit=100)["data"]} - {None}
+    offered = text.partition('<datalist id="services">')[2].partition("</datalist>")[0]
+    assert re.findall('value="([^"]+)"', unescape(offered)) == sorted(known)
+    assert {"zeta & co", "alpha"} <= known
+    assert '<option value="night">' in text
+    assert "bobs-api" not in text
+
+
 def test_titles_are_escaped(full: make.Workspace) -> None:
     text = person(full).page("/issues?severity=p1")
     assert "Card &lt;b&gt;&amp; provider&lt;/b&gt; 504" in text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ LOOKS = 1_500  # times that a figure is looked at
 LISTED = 200  # firings that the API tells one by one, the newest
 TOLD_BY = ("metric", "operator", "threshold", "window_minutes", "cooldown_minutes", "no_data")  # what a metric rule fires by
 LONGEST = 90  # days
+OVERLAP = 8  # times that a row is read at most: a long window is looked at less often
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)  # minutes from one look to the next
 
 
@@ -123,7 +125,7 @@ def _metric(db: Session, rule: Rule, start: datetime, end: datetime) -> Rehearsa
         known = ", ".join(key for key, one in alert_metrics.METRICS.items() if one.past)
         raise Invalid(f"what “{metric.title}” was in the past is not kept", details={"metric": f"for a preview one of {known}"})
     minutes = (end - start) / timedelta(minutes=1)
-    step = next(one for one in STEPS if minutes / one <= LOOKS)
+    step = max(next(one for one in STEPS if minutes / one <= LOOKS), math.ceil(rule.window_minutes / OVERLAP))
     last, width = end.replace(second=0, microsecond=0), timedelta(minutes=rule.window_minutes)
     moments = [last - timedelta(minutes=step * place) for place in range(int(minutes // step), -1, -1)]
     seen = list(zip(moments, alert_metrics.values(db, str(rule.metric), width, moments), strict=True))

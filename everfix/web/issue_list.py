@@ -16,7 +16,7 @@ from starlette.responses import Response
 from everfix import deps, pages
 from everfix.core import fields, ids
 from everfix.errors import EverfixError, Invalid, Malformed
-from everfix.failures import corrections, discussions, filters, issues, patterns, searches, views
+from everfix.failures import corrections, discussions, filters, issues, searches, views
 from everfix.failures.patterns import Pattern
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
@@ -35,7 +35,7 @@ ORDERS = (
     ("status", "By status"),
 )
 UNRESOLVED = "open,in_loop,mitigating"
-OFFERED = 200  # patterns whose services and teams the filters offer, the riskiest
+OFFERED = 200  # services, and teams, that the filters offer
 AROUND = ("sort", "cursor", "limit", "view", "done")  # what an address holds beside filters
 Query = dict[str, str]
 Text = Annotated[str, AfterValidator(fields.storable), Form(max_length=200)]
@@ -144,12 +144,10 @@ def _plain(value: object) -> str:
 
 def _choices(visit: Visit) -> Json:
     """Return what the menus of the list offer."""
-    live = select(Pattern).where(patterns.listed(), Pattern.status != "resolved").order_by(Pattern.risk_score.desc(), Pattern.id)
-    offered = list(visit.db.execute(live.limit(OFFERED)).scalars())
     return {
         "people": [(ids.show(ids.Prefix.USER, one.id), one.name) for one in discussions.members(visit.db)],
-        "services": sorted({one.service for one in offered if one.service}),
-        "teams": sorted({one.team for one in offered if one.team}),
+        "services": issues.spelled(visit.db, "service", OFFERED),
+        "teams": issues.spelled(visit.db, "team", OFFERED),
         "statuses": issues.STATUSES,
         "severities": issues.SEVERITIES,
         "orders": ORDERS,
