@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TextIO
 
-from everfix.failures import fingerprint, similarity, sources, templates, together
+from everfix.failures import fingerprint, renames, similarity, sources, templates, together
 from everfix.failures.fingerprint import Failure, Fingerprint
 from everfix.failures.scopes import EXEMPLARS, Scope
 
@@ -22,6 +22,7 @@ FIELDS = ("title", "message", "stacktrace", "error_type", "service", "kind", "te
 NEED = 0.0  # log-odds from which a likeness merges
 RARE = 0.02  # share of a source's distinct failures up to which a word counts as rare
 ALIKE = 3  # exemplars whose mean likeness counts, so that one chance resemblance does not pull a failure in
+RENAMED = 4.0  # log-odds of one cause for crashes that differ in a renamed call
 SHARE, FROM = 0.34, 60  # no group may take more than this share of a source's distinct failures by likeness, once there are so many
 MOST_APART = 50  # groups of one bare symptom at one place that are remembered
 CHANGED = 0.02  # share of items whose group may differ in the end from what was said on arrival
@@ -268,6 +269,8 @@ def _ranked(scope: Scope, bag: sources.Bag) -> list[tuple[float, str, dict[str, 
     for group in dict.fromkeys(scope.resolve(g) for g in scope.index.candidates(bag, scope.source)):
         members = scope.exemplars.get(group, ())
         scored = sorted(((*similarity.score(bag, other, scope.source), other.key) for other in members), key=lambda s: -s[0])[:ALIKE]
+        again = [other.key for other in members if renames.renamed(bag, other, scope.source)]
+        scored = [(RENAMED, {"renamed": RENAMED}, again[-1])] if again else scored
         scored = scored if any(_may(bag, other) for other in members) and _grounded(bag, members, scored[0][1]) else []
         if scored and not _listed(scope, group, bag.features.at):
             out.append((sum(s for s, _, _ in scored) / len(scored), group, *scored[0][1:]))
@@ -285,7 +288,12 @@ def _may(one: sources.Bag, other: sources.Bag) -> bool:
 
 
 def _grounded(one: sources.Bag, members: Sequence[sources.Bag], parts: Mapping[str, float]) -> bool:
-    """Say whether more than a moment speaks for a merge: at two places, failures that share nothing else are neighbours, not one."""
+    """Say whether more than a moment speaks for a merge: failures that share nothing else are neighbours, not one.
+
+    Crashes must share a frame or say so by their names, unless they fell together; at two places, anything else must speak for it.
+    """
+    if one.frames and all(other.frames for other in members) and not renames.related(one, members, parts):
+        return False
     place = one.features.service
     if not place or any(other.features.service in ("", place) for other in members):
         return True

@@ -118,6 +118,7 @@ REASONS = {
     "hours": "within hours",
     "quiet_hours": "close in a quiet time",
     "hours_and_calls": "related functions within hours",
+    "renamed": "the same calls but for one that got another name",
 }
 
 

@@ -289,7 +289,7 @@ def _ruby(rows: list[str], build: _Builder) -> None:
         frame = _RUBY.match(row)
         if frame:
             said = re.match(r"(.*?)\s*\(([\w:]+)\)\s*$", frame.group(4) or "")
-            if said and not build.errors:
+            if said and (not build.errors or build.errors[-1][0]):  # a second header begins the cause
                 build.error(said.group(2), said.group(1))
             build.frame(frames.made(frame.group(3), frame.group(1), frame.group(2)), "ruby")
         elif not build.errors:
