@@ -16,7 +16,7 @@ from everfix.core import ids
 from everfix.delivery import pagerduty
 from everfix.delivery.feed import Notification
 from everfix.delivery.outbox import Delivery
-from everfix.failures import alarms, alert_metrics, alerts, loop
+from everfix.failures import alarms, alert_metrics, alerts, loop, metric_past
 from everfix.failures.alerts import Rule
 from tests import conftest, delivering, make, sinks
 
@@ -276,6 +276,36 @@ def test_d218_d222_the_documented_metrics_are_what_they_say(alice: make.Workspac
     assert values["revenue"] == cost > 0
     assert values["selection_frequency"] == pytest.approx((len(found) - 1) / len(found))
     assert values["latency_p99"] == pytest.approx(1_990)
+
+
+JOBS = """
+UPDATE jobs j SET status = (ARRAY['failed', 'succeeded'])[1 + k.n % 2], finished_at = cast(:at AS timestamptz) - k.n * interval '9 days'
+FROM (SELECT id, row_number() OVER (ORDER BY id)::int AS n FROM jobs) k WHERE k.id = j.id
+"""
+
+
+def test_the_past_of_a_figure_is_what_a_rule_saw_then(alice: make.Workspace, time: conftest.Clock) -> None:
+    """Each metric that has a past: at moments all over a quarter of a year, for a narrow and a wide window, as the rule's own query says."""
+    make.with_history(alice)
+    for _ in range(6):
+        alice.api.ok("POST", "/v1/ingest/events", make.event())
+    with alice.db() as db:
+        db.execute(text("UPDATE issues SET ingested_at = occurred_at, analyzed_at = occurred_at + interval '90 seconds' * risk_score"))
+        db.execute(
+            text(
+                "UPDATE predictions SET resolved_at = expires_at, outcome = (ARRAY['hit', 'prevented'])[1 + failures % 2] WHERE outcome <> 'miss'"
+            )
+        )
+        db.execute(text("UPDATE issues SET pattern_id = NULL WHERE extract(day FROM occurred_at)::int % 4 = 0"))
+        db.execute(text(JOBS), {"at": time.at})
+    moments = [make.NOW - timedelta(hours=11 * place, minutes=place) for place in range(150, -1, -1)]
+    for key in metric_past.EVENTS:
+        for minutes in (90, 20_000):
+            with alice.db() as db:
+                found = metric_past.values(db, key, minutes, moments)
+                real = [alert_metrics.value(db, key, at - timedelta(minutes=minutes), at) for at in moments]
+            assert found == [None if one is None else pytest.approx(one, abs=1e-5) for one in real], key
+            assert len(set(real)) > 2 or minutes == 90 or key in ("degraded_scoring_rate", "deliveries_failed"), f"{key} shows something"
 
 
 @pytest.mark.parametrize(

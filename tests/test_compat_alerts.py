@@ -106,11 +106,10 @@ def test_a_preview_says_when_a_figure_would_have_fired(alice: make.Workspace, ti
         )
     body = {"metric": "decision_count", "operator": "gte", "threshold": 2, "windowMinutes": 60, "cooldownMinutes": 0}
     found = alice.viewer.ok("POST", f"{PATH}/preview", {**body, "days": 30})
-    assert (found["days"], found["stepMinutes"], found["threshold"], found["lowest"], found["highest"]) == (30, 30, 2, 0, 2)
-    assert [(fire["at"], fire["observed"], fire["overAt"]) for fire in found["fires"]] == [
-        ("2026-03-14T10:30:00.000Z", 2, "2026-03-14T11:30:00.000Z"), ("2026-03-14T11:00:00.000Z", 2, "2026-03-14T11:30:00.000Z"),
-    ][::-1]  # fmt: skip
-    assert found["times"] == 2
+    assert (found["days"], found["stepMinutes"], found["threshold"], found["lowest"], found["highest"]) == (30, 1, 2, 0, 2)
+    assert found["times"] == 57, "each minute in which the hour before holds both: 10:04 to 11:00"
+    assert found["fires"][0] == {"at": "2026-03-14T11:00:00.000Z", "observed": 2, "overAt": "2026-03-14T11:01:00.000Z"}
+    assert {fire["overAt"] for fire in found["fires"]} == {"2026-03-14T11:01:00.000Z"}
     made = alice.analyst.ok("POST", PATH, {**RULE, **body, "cooldownMinutes": 60})
     assert alice.viewer.ok("GET", f"{PATH}/{made['id']}/preview", days=7)["times"] == 1
     assert alice.viewer.ok("GET", f"{PATH}/{made['id']}") == made, "looking back changes no rule"

@@ -115,7 +115,7 @@ def test_one_sees_when_a_rule_would_have_fired_before_it_is_made(alice: make.Wor
     figure = {**METRIC, "metric": "issue_count", "operator": "gte", "threshold": "1", "look_back": "90"}
     text = visitor.post("/settings/alerts", {"csrf": visitor.csrf(), **figure}).text
     assert "It would not have fired in the last 90 days" in text
-    assert "Looked at every 120 minutes" in text
+    assert "Looked at every minute" in text
     form(visitor, "/settings/alerts", "/settings/alerts/new", **PREDICTION)
     page, viewer = f"/settings/alerts/{rules(alice)[0]['id']}", person(alice, "viewer")
     assert '<fieldset class="fields" disabled>' in viewer.page(page)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -16,15 +16,11 @@ LARGEST = 1e15
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: its name for people, its unit, and the query of its value between :start and :end.
-
-    `past` says that the query answers the same for a window that ended long ago as it did then.
-    """
+    """One metric: its name for people, its unit, and the query of its value between :start and :end."""
 
     title: str
     unit: str
     sql: str
-    past: bool = True
 
     @property
     def least(self) -> float:
@@ -54,7 +50,6 @@ METRICS: Mapping[str, Metric] = {
         "share",
         "SELECT avg((status IN ('in_progress', 'implemented'))::int)::float FROM recommendations WHERE created_at < :end"
         " AND (status = 'pending' OR updated_at >= :start)",
-        past=False,
     ),
     "revenue": Metric(
         "Exposure avoided",
@@ -76,21 +71,21 @@ METRICS: Mapping[str, Metric] = {
         f"SELECT avg(({analyses.DEGRADED})::int)::float FROM analyses WHERE created_at >= :start AND created_at < :end",
     ),
     "issue_count": Metric("Issues", "count", f"SELECT count(*) FROM ({_CAME}) i"),
-    "open_loops": Metric("Open loops", "count", "SELECT count(*) FROM patterns WHERE status IN ('emerging', 'active')", past=False),
+    "open_loops": Metric("Open loops", "count", "SELECT count(*) FROM patterns WHERE status IN ('emerging', 'active')"),
     "exposure": Metric(
         "Exposure",
         "money",
         "SELECT count(i.id) * max(w.loop_cost) FROM workspaces w LEFT JOIN issues i ON i.pattern_id IS NOT NULL"
         " AND i.occurred_at >= :start AND i.occurred_at < :end",
     ),
-    "dead_letters": Metric("Dead letters", "count", "SELECT count(*) FROM jobs WHERE status = 'failed' AND finished_at < :end", past=False),
+    "dead_letters": Metric("Dead letters", "count", "SELECT count(*) FROM jobs WHERE status = 'failed' AND finished_at < :end"),
     "sync_age": Metric(
         "Time since anything came in",
         "s",
-        "SELECT extract(epoch FROM cast(:end AS timestamptz) - i.last) FROM (SELECT max(ingested_at) AS last FROM issues WHERE ingested_at <= :end) i"
+        "SELECT extract(epoch FROM cast(:end AS timestamptz) - i.last) FROM (SELECT max(ingested_at) AS last FROM issues WHERE ingested_at < :end) i"
         " WHERE i.last IS NOT NULL",
     ),
-    "backlog": Metric("Jobs that wait", "count", "SELECT count(*) FROM jobs WHERE status = 'queued'", past=False),
+    "backlog": Metric("Jobs that wait", "count", "SELECT count(*) FROM jobs WHERE status = 'queued'"),
     "error_rate": Metric("Jobs that failed", "share", f"SELECT avg((status = 'failed')::int)::float FROM ({_ENDED}) j"),
     "deliveries_failed": Metric(
         "Deliveries that failed",
@@ -105,13 +100,3 @@ def value(db: Session, key: str, start: datetime, end: datetime) -> float | None
     """Return a metric's value between two moments, or None where there are no data."""
     found = db.execute(text(METRICS[key].sql), {"start": start, "end": end}).scalar_one_or_none()
     return None if found is None else float(found)
-
-
-def values(db: Session, key: str, width: timedelta, moments: Sequence[datetime]) -> list[float | None]:
-    """Return a metric's value over the windows of one width that end at these moments, in their order."""
-    query = METRICS[key].sql.replace(":start", "(m.at - cast(:width AS interval))").replace(":end", "m.at")
-    found = db.execute(
-        text(f"SELECT ({query}) FROM unnest(cast(:moments AS timestamptz[])) WITH ORDINALITY AS m(at, place) ORDER BY m.place"),
-        {"width": width, "moments": list(moments)},
-    ).scalars()
-    return [None if one is None else float(one) for one in found]

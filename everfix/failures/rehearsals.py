@@ -1,7 +1,7 @@
 """Rehearsals: when a rule would have fired, had it been made some days ago; the rule's own code walks over what was known then.
 
-A prediction rule walks over the last word of each day on each pattern; a metric rule looks at its figure at even steps, so what comes and
-goes between two of them is not seen, and the answer says how far apart they are.
+A prediction rule walks over the last word of each day on each pattern; a metric rule looks at its figure every minute, as it does when it is
+switched on (at a percentile less often; the answer says how often).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from everfix.errors import Invalid
-from everfix.failures import alert_metrics, alerts
+from everfix.failures import alert_metrics, alerts, metric_past
 from everfix.failures.alerts import Rule
 
-LOOKS = 1_500  # times that a figure is looked at
+LOOKS = 1_500  # times that a percentile is looked at
 LISTED = 200  # firings that the API tells one by one, the newest
 TOLD_BY = ("metric", "operator", "threshold", "window_minutes", "cooldown_minutes", "no_data")  # what a metric rule fires by
 LONGEST = 90  # days
@@ -120,25 +120,32 @@ def _of_pattern(words: list[Any], limit: float, start: datetime, end: datetime) 
 
 def _metric(db: Session, rule: Rule, start: datetime, end: datetime) -> Rehearsal:
     alerts.check_condition(rule)
-    metric = alert_metrics.METRICS[str(rule.metric)]
-    if not metric.past:
-        known = ", ".join(key for key, one in alert_metrics.METRICS.items() if one.past)
-        raise Invalid(f"what “{metric.title}” was in the past is not kept", details={"metric": f"for a preview one of {known}"})
-    minutes = (end - start) / timedelta(minutes=1)
-    step = max(next(one for one in STEPS if minutes / one <= LOOKS), math.ceil(rule.window_minutes / OVERLAP))
-    last, width = end.replace(second=0, microsecond=0), timedelta(minutes=rule.window_minutes)
-    moments = [last - timedelta(minutes=step * place) for place in range(int(minutes // step), -1, -1)]
-    seen = list(zip(moments, alert_metrics.values(db, str(rule.metric), width, moments), strict=True))
+    key = str(rule.metric)
+    if key not in metric_past.EVENTS:
+        said = f"what “{alert_metrics.METRICS[key].title}” was in the past is not kept"
+        raise Invalid(said, details={"metric": f"for a preview one of {', '.join(metric_past.EVENTS)}"})
+    minutes = round((end - start) / metric_past.MINUTE)
+    rare = metric_past.EVENTS[key].fold == "p99"  # a running sum does not give it
+    step = max(next(one for one in STEPS if minutes / one <= LOOKS), math.ceil(rule.window_minutes / OVERLAP)) if rare else 1
+    last = end.replace(second=0, microsecond=0)
+    moments = [last - step * place * metric_past.MINUTE for place in range(minutes // step, -1, -1)]
+    seen = list(zip(moments, metric_past.values(db, key, rule.window_minutes, moments), strict=True))
     fires = _walk(alerts.draft("metric", {name: getattr(rule, name) for name in TOLD_BY}), seen)
     return Rehearsal(start, end, float(rule.threshold or 0), fires[::-1], step_minutes=step, seen=seen)
 
 
 def _walk(rule: Rule, seen: list[tuple[datetime, float | None]]) -> list[Fire]:
+    """Return when a rule fires as it meets these values: what has not changed is passed by, unless the rule might tell it again."""
     fires: list[Fire] = []
-    for at, value in seen:
+    open_, before = 0, seen[0][1]
+    for place, (at, value) in enumerate(seen):
+        if place and value == before and rule.status != "firing":
+            continue
+        before = value
         told = alerts.look(rule, alerts.judged(rule, value, None), at)
         if told == "fired":
             fires.append(Fire(at, value, None))
         elif told == "recovered":
-            fires = [fire if fire.over_at else dataclasses.replace(fire, over_at=at) for fire in fires]
+            fires[open_:] = [dataclasses.replace(fire, over_at=at) for fire in fires[open_:]]
+            open_ = len(fires)
     return fires

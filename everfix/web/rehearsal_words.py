@@ -49,6 +49,8 @@ def _looks(reader: shown.Reader, rule: Rule, found: Rehearsal) -> str:
         if found.extremes
         else "There were no data."
     )
+    if found.step_minutes == 1:
+        return f"{seen} Looked at every minute, as the rule does."
     return f"{seen} Looked at every {found.step_minutes} minutes; what comes and goes between two looks is not seen."
 
 
