@@ -9,6 +9,7 @@ pandas and scikit-learn for its scorer (default: this one). Prints Markdown. Not
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -161,6 +162,11 @@ def ablations(tasks: list[dict[str, Any]], folder: Path) -> None:
     """Leave each idea out in turn: Brier score against the whole, in per cent; above zero, the idea helped."""
     print("Brier score on the scored part with one idea left out, against the whole: above zero, the idea helps. None was dropped or kept")
     print("for these figures: they are the scored part's.\n")
+    with setting(backtest, "read", functools.cache(backtest.read)):
+        _left_out(tasks, folder)
+
+
+def _left_out(tasks: list[dict[str, Any]], folder: Path) -> None:
     whole = {task["name"]: brier(task, folder) for task in tasks}
     print(f"| left out | {' | '.join(whole)} | mean |\n|---|{'---|' * (len(whole) + 1)}", flush=True)
     for name, change in ABLATIONS.items():

@@ -241,7 +241,7 @@ class Walk:
                 visible = replace(visible, groups=visible.groups[:, self.constancy.columns(now)])
                 asked = model.ask(visible, now, self.window)
                 waiting.append((asked, which))
-                methods = {"everfix": model.answer(asked)[0], **rivals.forecasts(asked)}
+                methods = {"everfix": model.probabilities(asked), **rivals.forecasts(asked)}
                 yield now, np.flatnonzero(which), methods, self.pack.rows(which).failed(now, self.window, np.iinfo(np.int64).max)
 
 
