@@ -5,16 +5,31 @@ Feature code never writes `workspace_id =`: the policy filters, the column's def
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import ColumnElement, DateTime, Engine, ForeignKeyConstraint, MetaData, Text, create_engine, event, func, make_url, text
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Engine,
+    ForeignKeyConstraint,
+    MetaData,
+    Text,
+    Uuid,
+    any_,
+    create_engine,
+    event,
+    func,
+    literal,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, declared_attr, mapped_column
 
 from everfix.core import ids
 from everfix.errors import ConfigurationError
@@ -136,6 +151,11 @@ def current(db: Session) -> UUID:
 def mine(table: type[WorkspaceRow]) -> ColumnElement[bool]:
     """Return the condition that a row is of this transaction's workspace: for what also runs as an owner whom no policy binds (a superuser)."""
     return table.workspace_id == text(CURRENT)
+
+
+def among(column: InstrumentedAttribute[UUID], values: Iterable[UUID]) -> ColumnElement[bool]:
+    """Return the condition that a column holds one of these ids, sent as one array: `in_` sends each by itself, of which there may be 65,535."""
+    return column == any_(literal(list(values), ARRAY(Uuid())))
 
 
 def lock(db: Session, name: str) -> None:

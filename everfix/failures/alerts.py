@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
 from everfix.core import clock, ids, jobs
-from everfix.core.db import Base, Json, WorkspaceRow, created
+from everfix.core.db import Base, Json, WorkspaceRow, among, created
 from everfix.errors import Invalid, NotFound
 from everfix.failures import alert_metrics
 from everfix.failures.patterns import Pattern
@@ -177,7 +177,7 @@ def check(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = None)
     query = select(Prediction, Pattern).join(Pattern, Pattern.id == Prediction.pattern_id).where(Prediction.status == "active")
     query = query.where(Prediction.outcome.is_(None), Prediction.expires_at > now)
     if pattern_ids is not None:
-        query = query.where(Prediction.pattern_id.in_(pattern_ids))
+        query = query.where(among(Prediction.pattern_id, pattern_ids))
     current = db.execute(query).all()
     return sum(_hold(db, rule, current, pattern_ids, now) for rule in rules)
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from everfix import audit
 from everfix.core import clock, ids
+from everfix.core.db import among
 from everfix.delivery import feed
 from everfix.failures import watches
 from everfix.failures.patterns import Pattern
@@ -35,13 +36,13 @@ def tell(db: Session, now: datetime, issues: Sequence[Issue], touched: Collectio
     if not new:
         return
     _issues(db, new, at)
-    found = db.execute(select(Pattern).where(Pattern.id.in_(touched))).scalars().all()
+    found = db.execute(select(Pattern).where(among(Pattern.id, touched))).scalars().all()
     who = watches.all_of(db, touched)
     for pattern in found:
         if pattern.id in who:
             _pattern(db, pattern, who[pattern.id])
     query = select(Recommendation).join(RecommendationPattern, RecommendationPattern.recommendation_id == Recommendation.id)
-    made = query.where(RecommendationPattern.pattern_id.in_(touched), Recommendation.created_at >= at - timedelta(minutes=10))
+    made = query.where(among(RecommendationPattern.pattern_id, touched), Recommendation.created_at >= at - timedelta(minutes=10))
     risk = max((pattern.risk_score for pattern in found), default=0)
     for one in db.execute(made.distinct().limit(ONE_BY_ONE)).scalars():
         link = f"/recommendations/{ids.show(ids.Prefix.RECOMMENDATION, one.id)}"

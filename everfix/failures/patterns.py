@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, ColumnElement, Index, PrimaryKeyConstrai
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import ids
-from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.core.db import Base, Json, WorkspaceRow, among, created, refers
 from everfix.errors import NotFound
 from everfix.failures import features
 
@@ -165,7 +165,7 @@ def histories(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = N
     """Return the live patterns (or these) with what was known of them at `now`; those silent for longer are left out."""
     query = select(Pattern).where(Pattern.status != "resolved", Pattern.issue_count > 0, Pattern.last_seen_at > now - silent)
     if pattern_ids is not None:
-        query = query.where(Pattern.id.in_(pattern_ids))
+        query = query.where(among(Pattern.id, pattern_ids))
     found = list(db.execute(query.order_by(Pattern.id)).scalars())
     rows = db.execute(text(_HISTORY), {"ids": [pattern.id for pattern in found], "now": now})
     hours = {row.pattern_id: (row.newest, row.failures) for row in rows}

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
 from everfix.core import clock, ids
-from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.core.db import Base, Json, WorkspaceRow, among, created, refers
 from everfix.errors import Conflict, NotFound
 from everfix.failures import forecast, learned, patterns, triggers
 from everfix.identity import workspaces
@@ -85,7 +85,7 @@ def refresh(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None = Non
     touched = [row["pattern_id"] for row in rows]
     db.execute(
         update(Prediction)
-        .where(Prediction.pattern_id.in_(touched), Prediction.status == "active", Prediction.day < now.date())
+        .where(among(Prediction.pattern_id, touched), Prediction.status == "active", Prediction.day < now.date())
         .values(status="superseded")
     )
     db.execute(text(_STAY_DISMISSED), {"ids": touched, "now": now})

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from everfix.core import clock, jobs
-from everfix.core.db import Json
+from everfix.core.db import Json, among
 from everfix.failures import risk
 from everfix.failures.patterns import RECURRING, Pattern
 
@@ -54,7 +54,7 @@ def _patterns(db: Session, pattern_ids: Sequence[UUID], probabilities: Mapping[U
     now = clock.now()
     given = {"ids": list(pattern_ids), "month": now - timedelta(days=30), "months": now - timedelta(days=60)}
     recent = {row.pattern_id: (int(row.last_month or 0), int(row.month_before or 0)) for row in db.execute(text(_RECENT), given)}
-    for pattern in db.execute(select(Pattern).where(Pattern.id.in_(pattern_ids))).scalars():
+    for pattern in db.execute(select(Pattern).where(among(Pattern.id, pattern_ids))).scalars():
         last, before = recent.get(pattern.id, (0, 0))
         parts = risk.of_pattern(pattern.severity, last, before, probabilities.get(pattern.id, 0.0))
         pattern.risk_parts, pattern.risk_score = parts, risk.total(parts)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from everfix import audit
 from everfix.core import clock, ids, jobs
 from everfix.core import db as database
-from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.core.db import Base, Json, WorkspaceRow, among, created, refers
 from everfix.errors import Conflict, Invalid, NotFound
 from everfix.failures import changes, claims, fixes, forecast, patterns, playbook, precedents, verifications
 from everfix.identity import workspaces
@@ -112,7 +112,7 @@ def refresh(db: Session, pattern_ids: Sequence[UUID]) -> None:
     """Bring the best open recommendation of each of these patterns up to date, then rank all open ones."""
     here = workspaces.here(db)
     worthy = select(patterns.Pattern).where(
-        patterns.Pattern.id.in_(pattern_ids),
+        among(patterns.Pattern.id, pattern_ids),
         patterns.Pattern.status != "resolved",
         patterns.Pattern.issue_count >= patterns.RECURRING,
         patterns.Pattern.confidence >= here.ai_confidence_threshold,
@@ -190,7 +190,7 @@ def _open(db: Session, pattern_ids: Sequence[UUID]) -> dict[UUID, Recommendation
     query = (
         select(RecommendationPattern.pattern_id, Recommendation)
         .join(Recommendation, Recommendation.id == RecommendationPattern.recommendation_id)
-        .where(RecommendationPattern.pattern_id.in_(pattern_ids), Recommendation.status != IMPLEMENTED)
+        .where(among(RecommendationPattern.pattern_id, pattern_ids), Recommendation.status != IMPLEMENTED)
     )
     return {row.pattern_id: row.Recommendation for row in db.execute(query)}
 

@@ -20,7 +20,7 @@ from sqlalchemy import CheckConstraint, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix.core import ids
-from everfix.core.db import Base, Json, WorkspaceRow, created, refers
+from everfix.core.db import Base, Json, WorkspaceRow, among, created, refers
 from everfix.failures import claims, exposures, proof
 from everfix.identity import workspaces
 
@@ -133,7 +133,7 @@ def _open(db: Session, now: datetime, pattern_ids: Sequence[UUID] | None) -> lis
         Verification.claimed_at >= now - timedelta(days=LONGEST_DAYS),
     )
     if pattern_ids is not None:
-        query = query.where(Verification.pattern_id.in_(pattern_ids))
+        query = query.where(among(Verification.pattern_id, pattern_ids))
     return list(db.execute(query.order_by(Verification.claimed_at, Verification.id)).scalars())
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from everfix import audit
 from everfix.core import clock, ids
-from everfix.core.db import CURRENT, Base, created, refers
+from everfix.core.db import CURRENT, Base, among, created, refers
 from everfix.delivery import feed
 from everfix.errors import Invalid
 from everfix.failures import patterns
@@ -65,7 +65,7 @@ def watchers(db: Session, pattern_id: UUID) -> list[UUID]:
 def all_of(db: Session, pattern_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
     """Return the users who watch each of these patterns, those without any left out."""
     query = select(PatternWatch.pattern_id, func.array_agg(PatternWatch.user_id).label("users"))
-    rows = db.execute(query.where(PatternWatch.pattern_id.in_(pattern_ids)).group_by(PatternWatch.pattern_id))
+    rows = db.execute(query.where(among(PatternWatch.pattern_id, pattern_ids)).group_by(PatternWatch.pattern_id))
     return {row.pattern_id: row.users for row in rows}
 
 
