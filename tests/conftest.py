@@ -30,9 +30,9 @@ from everfix.installation import Installation
 from everfix.settings import Settings
 from tests import client as client_module
 from tests import delivering, make, sinks
+from tests.remembered import KEPT
 
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
-KEPT = ("organizations", "workspaces", "users", "memberships", "service_accounts", "tokens", "audit_log", "alembic_version")
 
 
 @pytest.fixture(autouse=True, scope="session")
