@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -191,9 +191,14 @@ def failures(cause: str, days: Sequence[float], *, end: datetime = NOW, **given:
 
 def with_history(workspace: Workspace) -> None:
     """Fill a workspace as a quarter of use would: forecasts that were settled, a fix that held, one that failed, one still watched."""
-    held = abs(clock.now() - NOW) < timedelta(seconds=1)  # what is built under the real clock differs from what a held one builds
-    name = f"history_{workspace.name}_{'held' if held else 'free'}"
-    remembered.once(str(workspace.installation.owner_url), name, lambda: _history(workspace))
+    once(workspace, "history", _history)
+
+
+def once(workspace: Workspace, name: str, build: Callable[[Workspace], object]) -> None:
+    """Fill an empty workspace by `build`; the second time its rows are put back instead. What a real clock built differs from what a held one did."""
+    held = abs(clock.now() - NOW) < timedelta(seconds=1)
+    key = f"{name}_{workspace.name}_{'held' if held else 'free'}"
+    remembered.once(str(workspace.installation.owner_url), key, lambda: build(workspace))
 
 
 def _history(workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from everfix.core import ids
 from everfix.documents.model import Table, Unit
@@ -24,8 +24,10 @@ KEYS = sorted(CATALOGUE)
 
 
 def fill(workspace: make.Workspace) -> None:
-    from sqlalchemy import select
+    make.once(workspace, "sources", _fill)
 
+
+def _fill(workspace: make.Workspace) -> None:
     workspace.learn(
         *make.failures("database", (80, 60, 40, 25, 20, 15, 9, 5, 2, 1), team="shop", acknowledged_at=make.NOW.isoformat()),
         *make.failures("payments", (50, 33, 12, 6, 3), severity="p1", resolved_at=make.NOW.isoformat()),
