@@ -23,7 +23,8 @@ from everfix.core import ids
 from everfix.core.embedded import THROW_AWAY, Embedded
 from everfix.identity import provision
 
-ROWS = int(os.environ.get("EVERFIX_BENCH_EXPORT_ROWS", "5000000"))
+FULL = 5_000_000  # rows the goals of XLSX are about
+ROWS = int(os.environ.get("EVERFIX_BENCH_EXPORT_ROWS", str(FULL)))
 CSV_ROWS, PANDAS_ROWS = min(ROWS, 500_000), min(ROWS, 100_000)
 ROUNDS = 3
 ROOT = str(Path(__file__).resolve().parent.parent)
@@ -35,6 +36,14 @@ SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'ISS-' ||
     '', 'p' || 1 + n %% 4, 'open', 'service-' || n %% 24, CASE WHEN n %% 50 = 9 THEN '-' || n ELSE 'team-' || n %% 9 END, n %% 101,
     now() - n * interval '7 seconds', CASE WHEN n %% 3 = 0 THEN now() - n * interval '6 seconds' END
 FROM generate_series(1, %s) n
+"""
+# An export reads by the primary key: the other indexes would only slow the filling, to an hour for five million rows.
+UNNEEDED = """
+DO $$ DECLARE found text; BEGIN
+    FOR found IN SELECT indexrelid::regclass::text FROM pg_index i WHERE indrelid = 'issues'::regclass AND NOT indisprimary
+        AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+    LOOP EXECUTE 'DROP INDEX ' || found; END LOOP;
+END $$
 """
 OURS = """
 import json, sys, time
@@ -106,7 +115,7 @@ def _filled(count: int) -> Iterator[tuple[str, UUID]]:
             owner.close()
             with psycopg.connect(url.replace("+psycopg", "")) as connection:
                 connection.execute("SELECT set_config('everfix.workspace_id', %s, false)", [str(made.workspace_id)])
-                connection.execute("DROP INDEX ix_issues_search")  # filling, not reading, is what it would slow
+                connection.execute(UNNEEDED)
                 connection.execute(FILL, [count])
             with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE issues")
@@ -183,13 +192,15 @@ def _plain(url: str, workspace: UUID, path: Path, count: int) -> None:
 
 def _judge(result: figures.Result, best: dict[str, dict[str, float]]) -> None:
     rate = {name: one["rows"] / one["seconds"] for name, one in best.items()}
+    whole = ROWS >= FULL  # a smaller run shows its figures in the table, and claims nothing for the size of the goal
+    size = f" of {ROWS:,} rows" if whole else f" of {FULL:,} rows (this run has {ROWS:,})"
     result.goals += [
         figures.Goal("rows a second of safe CSV", rate.get(CSV), 150_000, at_least=True),
         figures.Goal(
             "safe CSV against pandas made safe", rate[CSV] / rate[SAFE] if CSV in rate and SAFE in rate else None, 10.0, at_least=True
         ),
-        figures.Goal("rows a second of XLSX", rate.get(XLSX), 60_000, at_least=True),
-        figures.Goal(f"MB of memory grown by XLSX of {ROWS:,} rows", best[XLSX]["memory"] if XLSX in best else None, 64.0, at_least=False),
+        figures.Goal(f"rows a second of XLSX{size}", rate.get(XLSX) if whole else None, 60_000, at_least=True),
+        figures.Goal(f"MB of memory grown by XLSX{size}", best[XLSX]["memory"] if whole and XLSX in best else None, 64.0, at_least=False),
     ]
     result.notes.append(
         "Everfix's seconds include reading the database; pandas' begin with the frame in memory, and count no reading at all"
