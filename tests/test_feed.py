@@ -298,7 +298,7 @@ def test_a_finished_scheduled_report_is_told(alice: make.Workspace) -> None:
 def test_the_bell_and_its_page(alice: make.Workspace) -> None:
     """C284, C299."""
     visitor = Person(alice.client).enter(alice.secrets["viewer"])
-    assert "data-unread hidden>0<" in visitor.page("/dashboard")
+    assert "data-unread hidden>0<" in visitor.page("/dashboards/executive")
     assert "Nothing yet" in visitor.page("/notifications")
     tell(alice, title="<b>Weekly</b>")
     tell(alice, title="Second")

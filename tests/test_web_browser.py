@@ -18,12 +18,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from everfix import documents
-from everfix.web import assets, files
+from everfix.metrics import dashboards
+from everfix.web import assets, executive, files
 from tests import browser, make
 
 DAYS = (0.2, 1, 2, 3, 5, 8, 9, 13, 20, 27, 34, 41, 55, 62, 70)
 CHARTS = 5
-OPEN_MENU = "details.menu summary"
+CARDS = 6 + len(executive.CARDS)
+MENU = "details.menu[data-menu='']"
+OPEN_MENU = f"{MENU} summary"
+WHOLE = "form[action='/reports'] button[name=format]"
 # Every text whose contrast with what is behind it is below WCAG's 4.5 (3 for large ones), as [text, ratio].
 CONTRAST = """() => {
   const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
@@ -189,8 +193,8 @@ def _drawn(page: Page, count: int = CHARTS) -> None:
 
 
 def test_the_dashboard_shows_cards_and_charts(look: Any) -> None:
-    page = look("/dashboard")
-    expect(page.locator("[data-card]")).to_have_count(8)
+    page = look("/dashboards/executive?period=30d")
+    expect(page.locator("[data-card]")).to_have_count(CARDS)
     _drawn(page)
     page.locator(".numbers summary").first.click()
     assert page.locator(".numbers").first.locator("tbody tr").count() == 30
@@ -202,7 +206,7 @@ def test_the_dashboard_shows_cards_and_charts(look: Any) -> None:
 
 
 def test_what_a_page_names_leads_there(look: Any) -> None:
-    page = look("/dashboard")
+    page = look("/dashboards/executive")
     page.locator("[data-table=top_patterns] a").first.click()
     expect(page.get_by_role("heading", name="How often it fails")).to_be_visible()
     _drawn(page, 2)
@@ -217,10 +221,10 @@ def test_what_a_page_names_leads_there(look: Any) -> None:
 
 @pytest.mark.parametrize("key", list(documents.RENDERERS))
 def test_export_hands_over_the_file(look: Any, key: str) -> None:
-    page = look("/dashboard?window=7d", accept_downloads=True)
+    page = look("/dashboards/executive?period=7d", accept_downloads=True)
     page.locator(OPEN_MENU).click()
     with page.expect_download(timeout=30_000) as waiting:
-        page.locator(f"button[name=format][value={key}]").click()
+        page.locator(f"{WHOLE}[value={key}]").click()
     path = waiting.value.path()
     assert waiting.value.suggested_filename.endswith(f".{documents.RENDERERS[key].extension}")
     assert Path(path).stat().st_size > 500
@@ -243,31 +247,31 @@ def test_a_new_report_is_followed_to_its_files(look: Any) -> None:
 def test_everything_works_from_the_keyboard(look: Any) -> None:
     page = look("/login?next=/reports")  # signed in: leads on
     assert page.url.endswith("/reports")
-    page.goto("/dashboard")
+    page.goto("/dashboards/executive")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="7D")).to_be_focused()
+    expect(page.get_by_role("link", name="Executive", exact=True)).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    for _ in range(3):
+    for _ in range(len(dashboards.DASHBOARDS) + len(dashboards.PERIODS) + 1):  # the tabs, the periods, the segment
         page.keyboard.press("Tab")
     expect(page.locator(OPEN_MENU)).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
-    expect(page.locator("details.menu")).not_to_have_attribute("open", "")
+    expect(page.locator(MENU)).not_to_have_attribute("open", "")
     expect(page.locator(OPEN_MENU)).to_be_focused()
     page.keyboard.press("Enter")
-    for _ in range(6):
+    for _ in range(10):  # four formats of the dashboard, then six of the report
         page.keyboard.press("Tab")
-    expect(page.locator("button[name=format][value=json]")).to_be_focused()
+    expect(page.locator(f"{WHOLE}[value=json]")).to_be_focused()
     with page.expect_download(timeout=30_000) as waiting:
         page.keyboard.press("Enter")
     assert Path(waiting.value.path()).stat().st_size > 500
 
 
-PAGES = ("/dashboard", "/patterns", "/issues", "/reports", "/settings/notifications", "/settings/delivery")
+PAGES = ("/dashboards/executive", "/patterns", "/issues", "/reports", "/settings/notifications", "/settings/delivery")
 
 
 def _details(page: Page) -> list[str]:
@@ -282,19 +286,19 @@ def _details(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("width", [390, 768])
 def test_narrow_screens_never_scroll_sideways(look: Any, width: int) -> None:
-    page = look("/dashboard", width)
+    page = look("/dashboards/executive", width)
     _drawn(page)
     for path in (*PAGES, *_details(page)):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     page.locator(".side-menu summary").click()
     page.locator(".side-drop").get_by_role("link", name="Overview").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Executive dashboard")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Executive")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read(look: Any, scheme: str) -> None:
-    page = look("/dashboard", scheme=scheme)
+    page = look("/dashboards/executive", scheme=scheme)
     _drawn(page)
     for path in (*PAGES, *_details(page)):
         page.goto(path)
@@ -303,7 +307,7 @@ def test_every_text_can_be_read(look: Any, scheme: str) -> None:
 
 
 def test_the_colours_can_be_switched_and_stay(look: Any) -> None:
-    page = look("/dashboard")
+    page = look("/dashboards/executive")
     _drawn(page)
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.locator(".side-body").get_by_role("button", name="Switch between light and dark colours").click()
@@ -315,12 +319,12 @@ def test_the_colours_can_be_switched_and_stay(look: Any) -> None:
 
 
 def test_without_scripts_the_numbers_and_the_forms_are_there(look: Any) -> None:
-    page = look("/dashboard", java_script_enabled=False)
-    expect(page.locator("[data-card]")).to_have_count(8)
+    page = look("/dashboards/executive", java_script_enabled=False)
+    expect(page.locator("[data-card]")).to_have_count(CARDS)
     page.locator(".numbers summary").first.click()
     expect(page.locator(".numbers").first.locator("tbody tr").first).to_be_visible()
     page.locator(OPEN_MENU).click()
-    page.locator("button[name=format][value=markdown]").click()
+    page.locator(f"{WHOLE}[value=markdown]").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Reports")
     expect(page.locator("table.runs tbody tr").first).to_contain_text("Executive summary")
 
@@ -341,6 +345,6 @@ def test_signing_out_closes_the_door(chromium: Browser, server: Server, signed_i
     assert page.url == f"{server.url}/patterns"
     page.locator(".side-body").get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out.")).to_be_visible()
-    page.goto("/dashboard")
+    page.goto("/dashboards/executive")
     assert page.url == f"{server.url}/login"
     context.close()

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from everfix.documents.model import Figure
 from everfix.metrics import dashboards, periods, query
-from everfix.web import dashboards as pages
+from everfix.web import executive as overview
 from everfix.web import shell, shown
 from tests import make
 from tests.conftest import Clock
@@ -108,7 +108,7 @@ def test_the_six_cards_say_what_programs_are_told(full: make.Workspace, owner_pa
 
             with full.db() as db:
                 period = periods.last(days, make.NOW, "UTC")
-                figures = {figure.key: figure for figure in pages.executive(db, period, days, segment or None)}
+                figures = {figure.key: figure for figure in overview.figures(db, period, days, segment or None)}
             assert list(figures) == ["open_loops", "issues", "prevention_rate", "exposure_avoided", "prediction_auc", "anomalies"]
             summary, week, both = (
                 told("summary_with_comparison"),
@@ -169,7 +169,7 @@ def test_without_words_everything_else_shows(full: make.Workspace, owner_page: P
     monkeypatch.setattr(making, "narrated", broken)
     page = owner_page.page("/dashboards/executive")
     assert "The narrative is not available now" in page
-    assert len(cards(page)) == 6
+    assert len(cards(page)) == 6 + len(overview.CARDS)
 
 
 def test_anomalies_are_explained(full: make.Workspace, owner_page: Person) -> None:

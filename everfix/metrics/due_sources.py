@@ -30,7 +30,7 @@ SOURCES = (
         "The patterns of which most was due: returns that came and returns that a fix prevented.",
         (
             column("offer", "Pattern", wide=True),
-            column("impressions", "Due", Unit.NUMBER, bar=True),
+            column("impressions", "Returns due", Unit.NUMBER, bar=True),
             column("conversions", "Prevented", Unit.NUMBER, better="up"),
             column("revenue", "Exposure avoided", Unit.MONEY, better="up"),
             column("conversion_rate", "Prevention rate", Unit.PERCENT, better="up"),
@@ -51,7 +51,7 @@ SOURCES = (
         "Every pattern of which something was due: how much was prevented, and how much came back.",
         (
             column("offer", "Pattern", wide=True),
-            column("impressions", "Due", Unit.NUMBER),
+            column("impressions", "Returns due", Unit.NUMBER),
             column("positive", "Prevented", Unit.NUMBER, better="up"),
             column("negative", "Came back", Unit.COUNT, better="down"),
             column("accept_rate", "Prevention rate", Unit.PERCENT, better="up", bar=True),
@@ -71,7 +71,7 @@ SOURCES = (
         "What was due by source (channel), domain (category) or service (segment). A pattern that several sources report is split by how many of its failures each of them reported.",
         (
             column("group", "Group"),
-            column("impressions", "Due", Unit.NUMBER, bar=True),
+            column("impressions", "Returns due", Unit.NUMBER, bar=True),
             column("conversions", "Prevented", Unit.NUMBER, better="up"),
             column("revenue", "Exposure avoided", Unit.MONEY, better="up"),
             column("conversion_rate", "Prevention rate", Unit.PERCENT, better="up"),
@@ -95,7 +95,7 @@ SOURCES = (
         "How much of what each source reports was prevented. A pattern that several sources report is split by how many of its failures each of them reported.",
         (
             column("channel", "Source"),
-            column("impressions", "Due", Unit.NUMBER, bar=True),
+            column("impressions", "Returns due", Unit.NUMBER, bar=True),
             column("conversions", "Prevented", Unit.NUMBER, better="up"),
             column("effectiveness", "Prevention rate", Unit.PERCENT, better="up"),
         ),

@@ -13,10 +13,10 @@ from everfix.web import (
     analysis,
     brand,
     clusters,
-    dashboard,
     dashboards,
     deliveries,
     destinations,
+    executive,
     explorer,
     exports,
     files,
@@ -45,7 +45,7 @@ from everfix.web import (
 log = structlog.get_logger()
 SECTIONS = (
     sign_in,
-    dashboard,
+    executive,
     dashboards,
     patterns,
     clusters,

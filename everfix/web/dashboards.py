@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Query, Request
 from sqlalchemy import func, select
@@ -16,7 +17,7 @@ from everfix import documents
 from everfix.core import clock, ids
 from everfix.core.fields import storable
 from everfix.delivery import destinations
-from everfix.documents.model import Chart, Figure, Table, Unit
+from everfix.documents.model import Chart, Narrative, Table, Unit
 from everfix.errors import Invalid, NotFound
 from everfix.identity.principals import Scope
 from everfix.ingest.events import Issue
@@ -26,8 +27,8 @@ from everfix.metrics.dashboards import Dashboard, Part
 from everfix.metrics.periods import Period
 from everfix.reports import previews, runs, saving, stories
 from everfix.reports.runs import Run
+from everfix.web import executive as overview
 from everfix.web import model_health, pictures, reports, session, shell, shown
-from everfix.web.dashboard import QUIET
 
 router = APIRouter(include_in_schema=False)
 Json = dict[str, Any]
@@ -36,6 +37,7 @@ Field = Annotated[str, Form(max_length=210)]
 FORMATS = ("pdf", "csv", "markdown", "html")
 PRESETS = {"daily": ("Daily, 8:00", "0 8 * * *"), "weekly": ("Mondays, 8:00", "0 8 * * 1"), "monthly": ("On the 1st, 8:00", "0 8 1 * *")}
 HEIGHT = 240
+QUIET = timedelta(days=90)  # when nothing has failed for so long, a page shows the days up to the last failure, and says so
 UP_TO_NOW = ("data-health",)  # never shown as of the newest failure: its silence is what is looked for
 TOO_MANY = 0.8  # not linked at the fourth stage of the pipeline: a sign that something is set up wrongly
 # Columns of tables that stand in half the page's width.
@@ -52,6 +54,7 @@ class View:
     segment: str
     by: str
     model: str
+    until: str
 
     @property
     def query(self) -> str:
@@ -60,6 +63,7 @@ class View:
             "segment": self.segment,
             "by": self.by if self.by != "service" else "",
             "model": self.model if self.model != MODELS[0] else "",
+            "until": self.until,
         }
         return urlencode({"period": self.label, **{key: value for key, value in more.items() if value}})
 
@@ -75,7 +79,7 @@ class View:
         return part.given(self.days, self.segment or None) | {key: value for key, value in chosen.items() if value and key in known}
 
 
-def _view(key: str, period: str, segment: str, by: str = "service", model: str = MODELS[0]) -> View:
+def _view(key: str, period: str, segment: str, by: str = "service", model: str = MODELS[0], until: str = "") -> View:
     try:
         dashboard = dashboards.get(key)
     except Invalid:
@@ -83,7 +87,7 @@ def _view(key: str, period: str, segment: str, by: str = "service", model: str =
     if by not in ("service", "team", "domain") or model not in MODELS:
         raise Invalid("there is no such view", details={"by": "service, team or domain", "model": f"one of {', '.join(MODELS)}"})
     kept = storable(segment) if dashboard.segments else ""
-    return View(dashboard, period.lower(), dashboards.days(period), kept, by, model)
+    return View(dashboard, period.lower(), dashboards.days(period), kept, by, model, until)
 
 
 @router.get("/dashboards")
@@ -100,21 +104,18 @@ def page(
     segment: Word = "",
     by: Word = "service",
     model: Word = MODELS[0],
+    until: Word = "",
 ) -> Response:
-    """One dashboard, of a period that ends now."""
-    view = _view(key, period, segment, by, model)
+    """One dashboard, of a period that ends now, or with the day `until`."""
+    view = _view(key, period, segment, by, model, until)
     newest = visit.db.execute(select(func.max(Issue.occurred_at))).scalar_one()
     if newest is None:
-        return shell.page(visit, "dashboard/empty.html", url=str(visit.request.app.state.installation.url))
+        return shell.page(visit, "dashboards/empty.html", url=str(visit.request.app.state.installation.url))
     now = clock.now()
-    moved = now - newest > QUIET and view.dashboard.key not in UP_TO_NOW
-    as_of = newest + timedelta(seconds=1) if moved else now
+    as_of, moved = _as_of(view, newest, now, visit.here.timezone)
     reader = shown.Reader.of(visit.here)
     stretch = periods.last(view.days, as_of, visit.here.timezone)
-    words, written = (None, now)
-    if view.dashboard.key == "executive":
-        installation = visit.request.app.state.installation
-        words, written = stories.of(visit.db, visit.who, view.dashboard, view.days, view.segment, as_of, now, installation)
+    words, written, report = _told(visit, reader, view, as_of, now)
     return shell.page(
         visit,
         "dashboards/page.html",
@@ -126,6 +127,9 @@ def page(
         story=words,
         written=reader.moment(written),
         moved=reader.moment(newest) if moved else "",
+        today=now.astimezone(ZoneInfo(visit.here.timezone)).date().isoformat(),
+        report=report,
+        every_format=reports.formats(),
         stretch=_stretch(reader, stretch),
         cards=_cards(visit.db, reader, view, stretch),
         parts=_parts(visit, reader, view, stretch),
@@ -133,6 +137,28 @@ def page(
         presets=PRESETS,
         destinations=destinations.listed(visit.db, enabled=True),
     )
+
+
+def _as_of(view: View, newest: datetime, now: datetime, timezone: str) -> tuple[datetime, bool]:
+    """Return the end of the period, and whether it was moved back to the last failure without being asked."""
+    if view.until:
+        return reports.end_of(view.until, timezone), False
+    if now - newest > QUIET and view.dashboard.key not in UP_TO_NOW:
+        return newest + timedelta(seconds=1), True
+    return now, False
+
+
+def _told(
+    visit: session.Visit, reader: shown.Reader, view: View, as_of: datetime, now: datetime
+) -> tuple[Narrative | None, datetime, Json | None]:
+    """Return the words of the executive dashboard, when they were written, and the sections of its report."""
+    if view.dashboard.key != "executive":
+        return None, now, None
+    report, own = overview.report(visit.db, reader, view.days, view.segment, as_of)
+    if view.until:  # the kept words are those of the days up to now
+        return own, now, report
+    installation = visit.request.app.state.installation
+    return *stories.of(visit.db, visit.who, view.dashboard, view.days, view.segment, as_of, now, installation), report
 
 
 def _stretch(reader: shown.Reader, period: Period) -> str:
@@ -146,60 +172,13 @@ def _stretch(reader: shown.Reader, period: Period) -> str:
 
 def _cards(db: Session, reader: shown.Reader, view: View, period: Period) -> list[Json]:
     if view.dashboard.key == "executive":
-        return [shown.card(reader, figure) for figure in executive(db, period, view.days, view.segment or None)]
+        return [shown.card(reader, figure) for figure in overview.figures(db, period, view.days, view.segment or None)]
     made = []
     for part in view.dashboard.parts:
         if query.find(part.source).figures:
             source, table = query.find(part.source), query.table(db, part.source, period, view.params(part))
             made += [shown.card(reader, figure) for figure in blocks.figures(source, blocks.without(table, source.ids)).figures]
     return made
-
-
-def executive(db: Session, period: Period, days: int, segment: str | None) -> tuple[Figure, ...]:
-    """Return the six figures of the executive dashboard, from the sources that `dashboard-data` gives to programs."""
-    given = {"days": days, "segmentId": segment}
-    (summary,) = query.records(db, "summary_with_comparison", period, given)
-    now, both = (query.records(db, "prevention_figures", period, {**given, "days": length})[0] for length in (days, 2 * days))
-    (prevented, due), (all_prevented, all_due) = ((row["prevented"], row["due"]) for row in (now, both))
-    auc = next(iter(query.records(db, "model_auc_summary_with_prev", period, given)), {})
-    anomalies = len(query.records(db, "anomaly_candidates", period, given))
-    earlier = dataclasses.replace(period, end=period.previous_end)
-    before = len(query.records(db, "anomaly_candidates", earlier, given))
-    rate = {
-        "value": prevented / due if due else None,
-        "previous": (all_prevented - prevented) / (all_due - due) if all_due - due > 0.05 else None,
-    }
-    issues, money = (
-        tuple(float(row[key]) for row in query.records(db, source, period, given))
-        for source, key in (("decision_trend", "decisions"), ("revenue_trend", "revenue"))
-    )
-    return (
-        Figure(
-            key="open_loops", title="Open loops", value=summary["active_offers"], previous=summary["active_offers_before"], better="down"
-        ),
-        Figure(key="issues", title="Issues", value=summary["decisions"], previous=summary["decisions_before"], better="down", spark=issues),
-        Figure(
-            key="prevention_rate", title="Prevention rate", unit=Unit.PERCENT, better="up", note="prevented of all that was due", **rate
-        ),
-        Figure(
-            key="exposure_avoided",
-            title="Exposure avoided",
-            value=summary["revenue"],
-            previous=summary["revenue_before"],
-            unit=Unit.MONEY,
-            better="up",
-            spark=money,
-        ),
-        Figure(
-            key="prediction_auc",
-            title="Prediction AUC",
-            value=auc.get("auc"),
-            previous=auc.get("previous_auc"),
-            unit=Unit.NUMBER,
-            better="up",
-        ),
-        Figure(key="anomalies", title="Anomalies", value=anomalies, previous=before, better="down"),
-    )
 
 
 # ---- parts

@@ -22,7 +22,7 @@ from everfix.identity.principals import Scope
 from everfix.web import files
 from everfix.web.session import Visit
 
-HOME = "/dashboard"
+HOME = "/dashboards/executive"
 THEMES = ("light", "dark")
 NOT_PAGES = ("/v1/", "/api/", "/scim/", "/static/", "/docs", "/redoc", "/openapi.json", "/health", "/ready", "/metrics")
 POLICY = (
@@ -31,8 +31,7 @@ POLICY = (
 )
 # address, name, icon, the scope that opens it
 NAVIGATION = (
-    ("/dashboard", "Overview", "gauge", Scope.REPORTS_READ),
-    ("/dashboards", "Dashboards", "chart", Scope.REPORTS_READ),
+    (HOME, "Overview", "gauge", Scope.REPORTS_READ),
     ("/patterns", "Patterns", "loop", Scope.PATTERNS_READ),
     ("/issues", "Issues", "alert", Scope.ISSUES_READ),
     ("/predictions", "Predictions", "forecast", Scope.PREDICTIONS_READ),
@@ -52,7 +51,7 @@ SETTINGS = (
     ("/settings/ai", "AI", Scope.WORKSPACE_READ),
     ("/settings/notifications", "My notifications", Scope.WORKSPACE_READ),
 )
-WITHIN = {"/clusters": "/patterns", "/exports": "/reports"}  # pages that stand below another's entry
+WITHIN = {"/dashboards": HOME, "/clusters": "/patterns", "/exports": "/reports"}  # pages that stand below another's entry
 
 
 @lru_cache(maxsize=1)
