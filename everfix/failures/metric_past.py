@@ -53,8 +53,9 @@ EVENTS: Mapping[str, Events] = {
     "deliveries_failed": Events("SELECT finished_at AS at, 1 AS value FROM deliveries WHERE status = 'failed'", "sum"),
 }
 _MINUTES = """
-SELECT floor(extract(epoch FROM at) / 60)::float AS minute, count(*)::float AS many, sum(value)::float AS total, max(extract(epoch FROM at))::float AS last
-FROM ({events}) e WHERE at >= :start AND at < :end GROUP BY 1 ORDER BY 1
+SELECT extract(epoch FROM minute)::float / 60, many, total, extract(epoch FROM last)::float
+FROM (SELECT date_trunc('minute', at) AS minute, count(*)::float AS many, sum(value)::float AS total, max(at) AS last FROM ({events}) e
+    WHERE at >= :start AND at < :end GROUP BY 1 ORDER BY 1) m
 """
 _EACH = "SELECT extract(epoch FROM at)::float, value::float FROM ({events}) e WHERE at >= :start AND at < :end ORDER BY 1"
 _BEFORE = "SELECT extract(epoch FROM max(at))::float FROM ({events}) e WHERE at < :start"
@@ -104,7 +105,8 @@ def _ages(db: Session, sql: str, windows: Windows) -> Floats:
 
 
 def _rows(db: Session, sql: str, windows: Windows, width: int) -> Floats:
-    return np.array(db.execute(text(sql), windows.given).all(), dtype=np.float64).reshape(-1, width).T
+    found = db.execute(text(sql), windows.given).all()
+    return np.array([tuple(row) for row in found], dtype=np.float64).reshape(-1, width).T
 
 
 def _within(minute: Floats, amount: Floats, windows: Windows) -> Floats:
