@@ -288,7 +288,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
     metadata=st.dictionaries(
         st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=8), json_values, max_size=5

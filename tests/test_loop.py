@@ -154,7 +154,9 @@ def test_assigning_costs_the_same_whatever_the_history(alice: make.Workspace) ->
     history = [
         make.event(title=f"{a} {b} {c} refused by {b} daemon", service=a) for a in words for b in words for c in ("early", "late", "never")
     ]
-    alice.learn(*history)
+    known = alice.ingest(*history)
+    with alice.db() as db:
+        loop.learn(db, known, now=make.NOW, steps=steps)
     much = count(
         alice,
         alice.ingest(*(make.event(title="Connection pool of orders-db exhausted", service="orders-api") for _ in range(20))),

@@ -141,7 +141,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CHANGES, max_size=40))
 def test_figures_by_differences_are_those_of_a_full_count(alice: make.Workspace, changes: list[tuple[str, int, Any]]) -> None:
     with alice.installation.database.engine.connect() as connection, Session(bind=connection) as db:
