@@ -7,7 +7,7 @@ ENV := .venv/.stamp
 PORT ?= 4000
 WORKERS ?= 2
 
-.PHONY: help env assets demo serve test check format docs bench bench-scale bench-learn bench-quality lock clean
+.PHONY: help env assets demo serve test check format docs bench bench-scale bench-learn bench-quality bench-proof lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench-learn: env ## what one more failure costs among ten thousand, a hundred th
 
 bench-quality: env ## score forecasts, grouping, fixes and their cost on the public sets, write bench/quality.md
 	$(BIN)/python -m bench.quality
+
+bench-proof: env ## how many verdicts on fixes are right and how soon, write bench/proof.md
+	$(BIN)/python -m bench.proof
 
 lock: $(ENV) ## resolve the dependencies anew (needs `uv` on the path)
 	uv pip compile pyproject.toml --extra dev --extra ml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock

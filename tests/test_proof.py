@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from bench import proof as bench
 from everfix.failures import proof
 
 RUNS = 4_000
-WINDOW = 30.0
 
 
 def test_silence_of_a_steady_pattern_is_improbable() -> None:
@@ -49,28 +49,6 @@ def test_a_workspace_whose_fixes_fail_is_believed_less() -> None:
     assert proof.belief(known, 3, held=0, failed=20) < proof.belief(known, 3) < proof.belief(known, 3, held=20, failed=0)
 
 
-def _stream(rng: np.random.Generator, kind: str, rate: float, days: float) -> np.ndarray:
-    """Return the times (days) of failures of an unfixed pattern: steady, with a weekly rhythm, or in bursts."""
-    if kind == "bursts":
-        starts = np.cumsum(rng.exponential(3 / rate, int(days * rate) + 20))
-        times = np.concatenate([start + rng.exponential(0.3, 3).cumsum() for start in starts])
-    else:
-        times = np.cumsum(rng.exponential(1 / rate, int(days * rate * 3) + 50))
-        if kind == "weekdays":
-            times = times[(times % 7) < 5]
-    return np.sort(times[times < days])
-
-
-def _verdict(before: np.ndarray, after: np.ndarray) -> tuple[str, float]:
-    """Return the verdict at the end of the window and when it was reached; `before` and `after` count from the fix, in days."""
-    ages = [90 - day for day in np.unique(np.floor(before))]
-    known = proof.before(ages, 90)
-    counted = after[(after > 1 / 24) & (after <= WINDOW)]
-    if len(counted):
-        return proof.verdict(known, float(counted[0]), 1, over=False), float(counted[0])
-    return proof.verdict(known, WINDOW, 0, over=True), WINDOW
-
-
 @pytest.mark.parametrize("kind", ["steady", "weekdays", "bursts"])
 @pytest.mark.parametrize("rate", [0.2, 0.5, 1.0])
 def test_at_least_99_of_100_verdicts_are_right(kind: str, rate: float) -> None:
@@ -78,10 +56,10 @@ def test_at_least_99_of_100_verdicts_are_right(kind: str, rate: float) -> None:
     rng = np.random.default_rng(2026)
     wrong = found_out = 0
     for number in range(RUNS // 9):
-        before = _stream(rng, kind, rate, 90.0)
+        before = bench.stream(rng, kind, rate, 90.0)
         works = number % 2 == 0
-        after = np.array([]) if works else _stream(rng, kind, rate, WINDOW)
-        verdict, _ = _verdict(before, after)
+        after = np.array([]) if works else bench.stream(rng, kind, rate, bench.WINDOW)
+        verdict, _ = bench.ours(before, after, rate)
         found_out += verdict == "failed" and not works
         wrong += verdict == ("failed" if works else "held")
     assert wrong <= 0.01 * RUNS / 9, f"{wrong} of {RUNS // 9} wrong"
