@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from everfix.failures import figures, patterns, rating, risk
+from everfix.failures import alerts, figures, patterns, predictions, rating, recommendations, risk, verifications
 from everfix.ingest import events
 from tests import make
 
@@ -204,3 +204,15 @@ def test_an_open_issue_joins_its_loop_once_the_pattern_recurs_and_a_resolved_one
     )
     with alice.db() as db:
         assert {row.id: row.status for row in db.execute(statuses)} == {first: "in_loop", second: "in_loop", third: "resolved"}
+
+
+def test_more_patterns_than_a_statement_has_parameters(alice: make.Workspace) -> None:
+    alice.learn(*make.failures("database", (3, 2, 1)))
+    many = [the_pattern(alice), *(UUID(int=number) for number in range(70_000))]
+    with alice.db() as db:
+        odds = predictions.refresh(db, make.NOW, many)
+        rating.rate(db, many, odds)
+        recommendations.refresh(db, many)
+        verifications.check(db, make.NOW, many)
+        alerts.check(db, make.NOW, many)
+    assert list(odds) == many[:1]
