@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.parse import urljoin
 
 from tests import browser
 
@@ -21,7 +22,9 @@ def main() -> int:
         page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(link)
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_selector("[data-chart][data-drawn=light] svg path")
+        page.wait_for_load_state()
+        page.goto(urljoin(link, "/dashboards/executive?period=30d"))
+        page.wait_for_selector("[data-chart][data-drawn=light] svg", state="attached")
         page.wait_for_load_state("networkidle")
         target.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=target)

@@ -51,7 +51,7 @@ def test_they_become_one_model_with_a_report(settled: make.Workspace) -> None:
     assert report["status"] == "succeeded", report["error"]
     page = settled.api.get(f"/api/reports/{ordered['report_id']}/view").text
     assert "Forecast of recurrence" in page
-    assert f"{brier:.3f}" in page
+    assert f">{brier:.4f}<" in page
     assert "Calibration" in page
 
 
